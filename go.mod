@@ -1,0 +1,3 @@
+module github.com/rondo-go/rondo
+
+go 1.26

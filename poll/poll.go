@@ -1,0 +1,151 @@
+// Package poll is the seam between the loop and the operating system: a
+// [Poller] is asked for operations (connect, accept, read, write) on endpoints,
+// and answers each at once or completes it later.
+//
+// # The seam is the operation, not readiness
+//
+// A caller starts an operation by calling a method with an [Op]. Either it is
+// done at once (ok is true, and the other results hold), or it is in flight:
+// nothing was consumed, and the poller tells the Op's [Owner] when it can be
+// collected, which is done by *calling the same method with the same Op again*.
+// That call may find the operation still in flight (a spurious completion), so
+// callers loop:
+//
+//	for {
+//		n, err, ok := e.Read(op, p)
+//		if ok {
+//			return n, err
+//		}
+//		park() // until op.Owner.Ready(op) has been called
+//	}
+//
+// This one shape serves every kind of backend. epoll tries the system call,
+// waits for an edge on EAGAIN, and tries again when collected, so that a task
+// which is canceled between the edge and its turn has consumed no byte. A
+// completion backend (io_uring) submits on the first call, and hands over the
+// finished result on the second. The portable backend lets a goroutine of its
+// own do the call. A simulated network delivers from memory.
+//
+// # Threads
+//
+// Everything here belongs to the loop's thread, except [Poller.Wake] and
+// [Endpoint.Detach]'s result, which any goroutine may use. An endpoint has at
+// most one reading Op (Read, Borrow, Accept) and one writing Op (Connect, Write)
+// in flight at a time; queueing is the layer above's affair.
+package poll
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// An Owner is told that an operation can be collected. Ready is called on the
+// loop's thread, from within [Poller.Wait], once for each time that the
+// operation was left in flight. It must not call back into the poller.
+type Owner interface{ Ready(op *Op) }
+
+// An Op is one operation slot: it is reused for one operation after another.
+// The zero Op with its Owner set is ready for use.
+type Op struct {
+	Owner Owner
+
+	// Pending is true while the operation is in flight. It is kept by the
+	// poller: set when a method answers !ok, cleared just before Owner.Ready
+	// is called and by Cancel.
+	Pending bool
+
+	// State is for the poller's own use.
+	State any
+}
+
+// ErrUnsupported is returned for what a backend cannot do (an unknown network,
+// a descriptor that it cannot watch). It wraps [errors.ErrUnsupported].
+var ErrUnsupported = errors.ErrUnsupported
+
+// A Poller is one backend instance, owned by one loop.
+type Poller interface {
+	// Name says which backend this is: "epoll", "portable".
+	Name() string
+
+	// Wait reports operations that can be collected, through Owner.Ready. It
+	// blocks at most d when nothing can be collected: 0 polls without
+	// blocking, a negative d waits for ever. It returns early after Wake.
+	// It returns how many operations it reported. An error means that the
+	// poller is broken.
+	Wait(d time.Duration) (n int, err error)
+
+	// Wake makes the present Wait, or else the next, return early. It may be
+	// called from any goroutine, also after Close, when it does nothing.
+	Wake()
+
+	// Connect makes an endpoint and begins to connect it; network is tcp,
+	// tcp4, tcp6 or unix, local may be nil. The connection is collected with
+	// Endpoint.Connected, also when this call could finish at once.
+	Connect(network string, local, remote net.Addr) (Endpoint, error)
+
+	// Listen makes a listening endpoint, with SO_REUSEADDR (tcp), and with
+	// SO_REUSEPORT if reusePort. Address is host:port with a literal IP or no
+	// host, or a path.
+	Listen(network, address string, reusePort bool) (Listener, error)
+
+	// Adopt takes over an open connection: the descriptor is duplicated and c
+	// closed, or c itself is kept. On an error c is untouched.
+	Adopt(c net.Conn) (Endpoint, error)
+
+	// Close releases the poller. Endpoints must have been closed before.
+	Close() error
+}
+
+// An Endpoint is a connected (or connecting) stream socket.
+type Endpoint interface {
+	// Connected collects the connection that Poller.Connect began. The error
+	// is that of the system (ECONNREFUSED and so on), unwrapped.
+	Connected(op *Op) (err error, ok bool)
+
+	// Read reads at most len(p) bytes, at least one. At the end it returns
+	// io.EOF. A Read with len(p) == 0 is done at once with 0 and nil.
+	Read(op *Op, p []byte) (n int, err error, ok bool)
+
+	// Borrow is Read into a buffer of the poller's own, which holds until the
+	// next call of any method of this poller or of its endpoints.
+	Borrow(op *Op) (p []byte, err error, ok bool)
+
+	// Write writes some of p, at least one byte (so it is done at once with
+	// n < len(p) when the socket took a part). A Write with len(p) == 0 is
+	// done at once.
+	Write(op *Op, p []byte) (n int, err error, ok bool)
+
+	// Cancel withdraws op: its owner is not told of it any more. Nothing is
+	// lost: bytes that a backend had read already are kept for the next Read.
+	// It does nothing if op is not in flight.
+	Cancel(op *Op)
+
+	// CloseRead and CloseWrite shut one side down.
+	CloseRead() error
+	CloseWrite() error
+
+	// Detach returns a connection of its own to the same socket, served by
+	// Go's runtime poller and usable from any goroutine without the loop. The
+	// endpoint goes on; the socket is closed when both are.
+	Detach() (net.Conn, error)
+
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+
+	// Close takes the endpoint out of the poller, then closes it. Operations
+	// in flight are withdrawn without a word to their owners.
+	Close() error
+}
+
+// A Listener is a listening socket.
+type Listener interface {
+	// Accept takes one connection off the backlog. A connection that was reset
+	// meanwhile is passed over; EMFILE and its like are returned.
+	Accept(op *Op) (Endpoint, error, bool)
+	Cancel(op *Op)
+	// Detach is Endpoint.Detach for a listener.
+	Detach() (net.Listener, error)
+	Addr() net.Addr
+	Close() error
+}

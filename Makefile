@@ -1,0 +1,74 @@
+# Everything a developer runs, by name. Only Go and make are needed, but for `docs` (python3).
+#
+#   make test PKG=./loop FLAGS='-run Timer -count=3'
+#   make bench PKG=./coro BENCH=Yield
+
+GO     ?= go
+PKG    ?= ./...
+FLAGS  ?=
+BENCH  ?= .
+
+PLATFORMS   = linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+STATICCHECK = $(CURDIR)/.bin/staticcheck
+SCRIPTS     = .ci/run $(shell find bench examples -name '*.sh' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help all test race hub portable lint bench cross docs clean
+
+help: ## this list
+	@awk -F': .*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+all: lint test race hub portable cross ## what a change must pass
+
+test: ## the test suite
+	$(GO) test $(FLAGS) $(PKG)
+
+race: ## the suite under the race detector (needs a C compiler)
+	$(GO) test -race $(FLAGS) $(PKG)
+
+hub: ## the suite with the plain hub in place of symmetric transfer
+	$(GO) test -tags rondo_hub $(FLAGS) $(PKG)
+
+portable: ## the suite on the portable backend
+	RONDO_POLLER=portable $(GO) test $(FLAGS) $(PKG)
+
+lint: .bin/staticcheck ## gofmt, go vet (each system), staticcheck, tidy modules, scripts
+	@fmt=$$(gofmt -l .); test -z "$$fmt" || { echo "not gofmt'd:"; echo "$$fmt"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags rondo_hub ./...
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	cd bench && $(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(STATICCHECK) -tags rondo_hub ./...
+	GOOS=darwin $(STATICCHECK) ./...
+	cd bench && $(STATICCHECK) ./...
+	@for m in . bench tools; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@for s in $(SCRIPTS); do bash -n $$s || exit 1; done
+	@! grep -rnE '\b(TODO|FIXME)\b' --include='*.go' .
+
+# Built once, for this machine: `go tool` would build it for the GOOS that it is to look at.
+.bin/staticcheck: tools/go.mod tools/go.sum
+	$(GO) build -C tools -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+
+bench: ## the kernel beside goroutines and channels (PKG=, BENCH=)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(FLAGS) $(PKG)
+
+cross: ## build and vet, tests too, for every other platform
+	@for p in $(PLATFORMS); do \
+		echo "$$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... && \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./... || exit 1; \
+	done
+
+docs: docs/.venv/installed ## the documentation, in docs/_build/html
+	docs/.venv/bin/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+docs/.venv/installed: docs/requirements.txt
+	python3 -m venv docs/.venv
+	docs/.venv/bin/pip install -q -r docs/requirements.txt
+	touch $@
+
+clean: ## what was built here
+	rm -rf .bin docs/.venv docs/_build
+	$(GO) clean ./...

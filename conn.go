@@ -1,0 +1,506 @@
+package rondo
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/poll"
+)
+
+// A Conn is a net.Conn on the loop: called by a task of its loop it parks the
+// task, called by a goroutine off the loop it blocks that goroutine. So
+// libraries that take a net.Conn run on it unmodified, in both worlds. All
+// methods may be called at the same time.
+//
+// A read or write that parks ends early if its task is canceled, with the
+// [CanceledError] wrapped in a *net.OpError; a canceled Read has consumed
+// nothing.
+//
+// # Off the loop
+//
+// A goroutine must not need the loop, whose thread may be waiting for that very
+// goroutine. So at the first use off the loop the descriptor is duplicated, and
+// handed to Go's own poller, which serves that side from then on.
+type Conn struct {
+	loop   *Loop
+	e      poll.Endpoint
+	rd, wr side
+	closed atomic.Bool // Close was called
+
+	mu        sync.Mutex // guards off, and the endpoint's descriptor and addresses off the loop
+	gone      bool       // the endpoint is closed
+	off       net.Conn
+	offErr    error
+	rdl, wdl  time.Time // as set, for off
+	closeCall loop.Handle
+}
+
+// A side is the reading or the writing half of a Conn or a Listener on the loop.
+type side struct {
+	op       poll.Op
+	task     *loop.Task // parked for op
+	busy     bool       // a task is inside; others wait their turn
+	turn     loop.WaitList
+	cancel   func(*poll.Op)
+	timer    loop.Timer
+	deadline atomic.Int64 // on the loop's clock; 0: none
+	loop     *loop.Loop
+}
+
+func (s *side) init(l *loop.Loop, cancel func(*poll.Op)) {
+	s.op.Owner, s.cancel, s.loop = s, cancel, l
+	s.timer.Init(s)
+}
+
+// Ready implements [poll.Owner].
+func (s *side) Ready(*poll.Op) {
+	if s.task != nil {
+		s.task.Unpark()
+	}
+}
+
+// Abort implements [loop.Aborter].
+func (s *side) Abort(*loop.Task, loop.Reason, error) loop.Verdict {
+	s.cancel(&s.op)
+	return loop.Aborted
+}
+
+// Call is the timer of the deadline. Deadlines are armed lazily: one that was
+// put off meanwhile is armed anew.
+func (s *side) Call() {
+	if s.task == nil {
+		return
+	}
+	at := loop.Time(s.deadline.Load())
+	if at == 0 {
+		return
+	}
+	if at > s.loop.Now() {
+		s.loop.StartTimer(&s.timer, at)
+		return
+	}
+	s.task.Leave(s.task.Parks(), os.ErrDeadlineExceeded)
+}
+
+// enter waits for the side's turn.
+func (s *side) enter(t *loop.Task) error {
+	if !s.busy && s.turn.Empty() {
+		s.busy = true
+		return nil
+	}
+	w := &t.Waiter
+	s.turn.Add(w)
+	err := t.Park(w)
+	s.turn.Remove(w)
+	if err != nil && w.Granted() {
+		s.leave()
+	}
+	return err
+}
+
+// leave passes the turn on.
+func (s *side) leave() {
+	if s.turn.Empty() {
+		s.busy = false
+		return
+	}
+	if w := s.turn.Pending(); w != nil {
+		w.Grant(s.loop)
+	} else {
+		s.busy = false
+	}
+}
+
+// expired says whether the deadline has passed.
+func (s *side) expired() bool {
+	at := loop.Time(s.deadline.Load())
+	return at != 0 && at <= s.loop.Now()
+}
+
+// wait parks t until its operation can be collected.
+func (s *side) wait(t *loop.Task) error {
+	if at := loop.Time(s.deadline.Load()); at != 0 && (!s.timer.Running() || s.timer.When() > at) {
+		s.loop.StartTimer(&s.timer, at)
+	}
+	s.task = t
+	s.loop.Inflight(1)
+	err := t.Park(s)
+	s.loop.Inflight(-1)
+	s.task = nil
+	return err
+}
+
+// fail makes the parked task leave with err.
+func (s *side) fail(err error) {
+	if s.task != nil {
+		s.task.Leave(s.task.Parks(), err)
+	}
+	for w := s.turn.Pending(); w != nil; w = w.Next() {
+		w.Task.Leave(w.Task.Parks(), err)
+	}
+}
+
+// setDeadline sets the deadline, and sees to it that a parked task notices.
+func (s *side) setDeadline(t time.Time) {
+	if t.IsZero() {
+		s.deadline.Store(0)
+		return
+	}
+	at := s.loop.Now().Add(time.Until(t))
+	s.deadline.Store(int64(max(at, 1)))
+	if s.loop.OnLoop() {
+		s.rearm()
+		return
+	}
+	h := new(loop.Handle)
+	h.Init(loop.Func(s.rearm))
+	s.loop.Post(h)
+}
+
+func (s *side) rearm() {
+	at := loop.Time(s.deadline.Load())
+	if s.task != nil && at != 0 && (!s.timer.Running() || s.timer.When() > at) {
+		s.loop.StartTimer(&s.timer, at)
+	}
+}
+
+func newConn(l *Loop, e poll.Endpoint) *Conn {
+	c := &Conn{loop: l, e: e}
+	c.rd.init(l.Loop, e.Cancel)
+	c.wr.init(l.Loop, e.Cancel)
+	c.closeCall.Init(loop.Func(c.closeNow))
+	l.conns[c] = struct{}{}
+	return c
+}
+
+// place says where the caller is: a task of c's loop, or else a goroutine that
+// is served by the detached connection.
+func (c *Conn) place() (*loop.Task, net.Conn, error) {
+	here, t := loop.Current()
+	switch {
+	case here == nil:
+		off, err := c.detached()
+		return nil, off, err
+	case here != c.loop.Loop:
+		return nil, nil, ErrOtherLoop
+	case t == nil:
+		return nil, nil, ErrNotTask
+	case c.closed.Load():
+		return nil, nil, net.ErrClosed
+	}
+	return t, nil, nil
+}
+
+// detached returns the connection that serves goroutines off the loop.
+func (c *Conn) detached() (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	c.detach()
+	return c.off, c.offErr
+}
+
+// detach makes c.off, under c.mu, while the endpoint is open.
+func (c *Conn) detach() {
+	if c.off == nil && c.offErr == nil {
+		c.off, c.offErr = c.e.Detach()
+		if c.offErr == nil {
+			c.off.SetReadDeadline(c.rdl)
+			c.off.SetWriteDeadline(c.wdl)
+		}
+	}
+}
+
+func (c *Conn) opError(op string, err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	var oe *net.OpError
+	if errors.As(err, &oe) {
+		return err
+	}
+	if isClosed(err) {
+		err = net.ErrClosed
+	}
+	local, remote := c.LocalAddr(), c.RemoteAddr()
+	oe = &net.OpError{Op: op, Source: local, Addr: remote, Err: err}
+	if remote != nil {
+		oe.Net = remote.Network()
+	}
+	return oe
+}
+
+// Read implements io.Reader.
+func (c *Conn) Read(p []byte) (int, error) {
+	t, off, err := c.place()
+	if err != nil {
+		return 0, c.opError("read", err)
+	}
+	if off != nil {
+		return off.Read(p)
+	}
+	s := &c.rd
+	if err := s.enter(t); err != nil {
+		return 0, c.opError("read", err)
+	}
+	defer s.leave()
+	for {
+		if err := c.usable(s); err != nil {
+			return 0, c.opError("read", err)
+		}
+		n, err, ok := c.e.Read(&s.op, p)
+		if ok {
+			return n, c.opError("read", err)
+		}
+		if err := s.wait(t); err != nil {
+			return 0, c.opError("read", err)
+		}
+	}
+}
+
+// Borrow is Read without a buffer: it returns the next bytes in a buffer of the
+// loop's own, which holds only until the task parks, or calls any other method
+// of a connection, the next time. At the end it returns io.EOF. It is for tasks.
+func (c *Conn) Borrow() ([]byte, error) {
+	t, off, err := c.place()
+	if err == nil && off != nil {
+		err = ErrNotTask
+	}
+	if err != nil {
+		return nil, c.opError("read", err)
+	}
+	s := &c.rd
+	if err := s.enter(t); err != nil {
+		return nil, c.opError("read", err)
+	}
+	defer s.leave()
+	for {
+		if err := c.usable(s); err != nil {
+			return nil, c.opError("read", err)
+		}
+		p, err, ok := c.e.Borrow(&s.op)
+		if ok {
+			return p, c.opError("read", err)
+		}
+		if err := s.wait(t); err != nil {
+			return nil, c.opError("read", err)
+		}
+	}
+}
+
+// usable says why an operation cannot begin.
+func (c *Conn) usable(s *side) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	if s.deadline.Load() != 0 && s.expired() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// Write implements io.Writer: it returns when all of p is with the system. If
+// the task is canceled meanwhile, n tells how much is.
+func (c *Conn) Write(p []byte) (n int, err error) {
+	t, off, err := c.place()
+	if err != nil {
+		return 0, c.opError("write", err)
+	}
+	if off != nil {
+		return off.Write(p)
+	}
+	s := &c.wr
+	if err := s.enter(t); err != nil {
+		return 0, c.opError("write", err)
+	}
+	defer s.leave()
+	for {
+		if err := c.usable(s); err != nil {
+			return n, c.opError("write", err)
+		}
+		k, err, ok := c.e.Write(&s.op, p[n:])
+		if !ok {
+			if err := s.wait(t); err != nil {
+				return n, c.opError("write", err)
+			}
+			continue
+		}
+		n += k
+		if err != nil || n == len(p) {
+			return n, c.opError("write", err)
+		}
+	}
+}
+
+// Stale says, without parking, whether the connection cannot be used for a new
+// exchange: its peer has closed it, or has sent something unasked. It is for
+// tasks, and for connections that nobody is reading.
+func (c *Conn) Stale() bool {
+	if c.closed.Load() || c.rd.busy || !c.loop.OnLoop() {
+		return true
+	}
+	_, _, ok := c.e.Read(&c.rd.op, c.loop.scratch[:])
+	if !ok {
+		c.e.Cancel(&c.rd.op)
+	}
+	return ok
+}
+
+// Close closes the connection. Calls in progress end with net.ErrClosed.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return c.opError("close", net.ErrClosed)
+	}
+	if c.loop.OnLoop() {
+		c.closeNow()
+		return nil
+	}
+	c.mu.Lock()
+	if !c.gone {
+		c.detach() // even if only the loop has used it
+	}
+	off := c.off
+	c.mu.Unlock()
+	// The peer is to see the end now, whatever the loop is busy with.
+	if w, ok := off.(closeReader); ok {
+		w.CloseWrite()
+	}
+	if off != nil {
+		off.Close()
+	}
+	if c.loop.Post(&c.closeCall) != nil {
+		c.closeEndpoint() // the loop is over, and nobody else will
+	}
+	return nil
+}
+
+// closeNow closes the endpoint, on the loop.
+func (c *Conn) closeNow() {
+	c.closed.Store(true)
+	if !c.closeEndpoint() {
+		return
+	}
+	delete(c.loop.conns, c)
+	c.rd.fail(net.ErrClosed)
+	c.wr.fail(net.ErrClosed)
+	c.loop.StopTimer(&c.rd.timer)
+	c.loop.StopTimer(&c.wr.timer)
+}
+
+// closeEndpoint closes both descriptors. It returns false if it was done before.
+func (c *Conn) closeEndpoint() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return false
+	}
+	c.gone = true
+	c.e.LocalAddr() // they can be asked for after the end
+	c.e.RemoteAddr()
+	c.e.Close()
+	if c.off != nil {
+		c.off.Close()
+	}
+	return true
+}
+
+func (c *Conn) closeWithLoop() { c.closeNow() }
+
+// CloseRead and CloseWrite shut one side down.
+func (c *Conn) CloseRead() error { return c.shut(poll.Endpoint.CloseRead, closeReader.CloseRead) }
+
+// CloseWrite is described at CloseRead.
+func (c *Conn) CloseWrite() error { return c.shut(poll.Endpoint.CloseWrite, closeReader.CloseWrite) }
+
+type closeReader interface {
+	CloseRead() error
+	CloseWrite() error
+}
+
+func (c *Conn) shut(on func(poll.Endpoint) error, off func(closeReader) error) error {
+	if c.loop.OnLoop() && !c.closed.Load() {
+		return c.opError("shutdown", on(c.e))
+	}
+	d, err := c.detached()
+	if err != nil {
+		return c.opError("shutdown", err)
+	}
+	if d, ok := d.(closeReader); ok {
+		return off(d)
+	}
+	return c.opError("shutdown", errors.ErrUnsupported)
+}
+
+// LocalAddr implements net.Conn.
+func (c *Conn) LocalAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.e.LocalAddr()
+}
+
+// RemoteAddr implements net.Conn.
+func (c *Conn) RemoteAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.e.RemoteAddr()
+}
+
+// SetDeadline implements net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	return c.setDeadline(&c.rd, &c.rdl, t, net.Conn.SetReadDeadline)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	return c.setDeadline(&c.wr, &c.wdl, t, net.Conn.SetWriteDeadline)
+}
+
+func (c *Conn) setDeadline(s *side, kept *time.Time, t time.Time, set func(net.Conn, time.Time) error) error {
+	if c.closed.Load() {
+		return c.opError("set", net.ErrClosed)
+	}
+	c.mu.Lock()
+	*kept = t
+	off := c.off
+	c.mu.Unlock()
+	s.setDeadline(t)
+	if off != nil {
+		return set(off, t)
+	}
+	return nil
+}
+
+// isClosed says whether err tells that the descriptor was closed under a call.
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }
+
+// adopt takes over a connection that was made elsewhere.
+func adopt(c net.Conn) (*Conn, error) {
+	l := RunningLoop()
+	if l == nil {
+		return nil, ErrNotTask
+	}
+	e, err := l.Poller().Adopt(c)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(l, e), nil
+}
+
+// Adopt takes over an open connection, such as one from net.Dial or net.Pipe's
+// kin with a descriptor: it belongs to the running loop from then on, and c must
+// not be used any more. If it fails, c is untouched.
+func Adopt(ctx context.Context, c net.Conn) (*Conn, error) { return adopt(c) }

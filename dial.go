@@ -1,0 +1,185 @@
+package rondo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/poll"
+)
+
+// A Dialer holds options for connecting. The zero Dialer is that of [Dial].
+type Dialer struct {
+	// Timeout bounds the whole of a Dial. Zero: no bound but the context's.
+	Timeout time.Duration
+	// LocalAddr is the address to connect from, or nil.
+	LocalAddr net.Addr
+	// Resolver looks names up, off the loop. Nil: net.DefaultResolver.
+	Resolver *net.Resolver
+}
+
+// Dial connects to address on network tcp, tcp4, tcp6 or unix, parking the task
+// meanwhile. A host that is an IP literal is used at once; a name is looked up
+// off the loop, and its addresses are tried in order. If the task is canceled,
+// nothing stays open.
+//
+// Errors: a *net.OpError with the system's error (of several addresses, all of
+// them); those of [Sleep].
+func Dial(ctx context.Context, network, address string) (*Conn, error) {
+	return new(Dialer).Dial(ctx, network, address)
+}
+
+// DialContext is [Dial] with the result and the place of net.Dialer's method:
+// libraries that can be given a dial function take it. On a goroutine off the
+// loop it is net.Dialer's DialContext.
+func DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if l, _ := loop.Current(); l == nil {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	c, err := Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Dial is described at the function [Dial].
+func (d *Dialer) Dial(ctx context.Context, network, address string) (*Conn, error) {
+	t, err := runningTask()
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+	}
+	if d.Timeout <= 0 {
+		return d.dial(ctx, t, network, address)
+	}
+	var c *Conn
+	err = Timeout(ctx, d.Timeout, func(ctx context.Context) (err error) {
+		c, err = d.dial(ctx, t, network, address)
+		return err
+	})
+	if err != nil {
+		if c != nil {
+			c.Close()
+		}
+		var oe *net.OpError
+		if !errors.As(err, &oe) {
+			err = &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+func (d *Dialer) dial(ctx context.Context, t *loop.Task, network, address string) (*Conn, error) {
+	addrs, err := d.resolve(ctx, network, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+	}
+	var errs []error
+	for _, a := range addrs {
+		e, err := connect(ctx, t, network, d.LocalAddr, a)
+		if err == nil {
+			return newConn(coreOf(t).runtime, e), nil
+		}
+		errs = append(errs, &net.OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: a, Err: err})
+		if isCancellation(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	if len(errs) == 1 {
+		return nil, errs[0]
+	}
+	return nil, errors.Join(errs...)
+}
+
+// connect makes one connection.
+func connect(ctx context.Context, t *loop.Task, network string, local, remote net.Addr) (poll.Endpoint, error) {
+	l := t.Loop()
+	e, err := l.Poller().Connect(network, local, remote)
+	if err != nil {
+		return nil, err
+	}
+	var s side
+	s.init(l, e.Cancel)
+	for {
+		err, ok := e.Connected(&s.op)
+		if ok {
+			if err != nil {
+				e.Close()
+				return nil, err
+			}
+			return e, nil
+		}
+		s.task = t
+		l.Inflight(1)
+		err = park(ctx, t, &s)
+		l.Inflight(-1)
+		s.task = nil
+		if err != nil {
+			e.Close()
+			return nil, err
+		}
+	}
+}
+
+// resolve turns an address into those to try, in order.
+func (d *Dialer) resolve(ctx context.Context, network, address string) ([]net.Addr, error) {
+	if network == "unix" {
+		return []net.Addr{&net.UnixAddr{Name: address, Net: network}}, nil
+	}
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return nil, net.UnknownNetworkError(network)
+	}
+	if ap, err := netip.ParseAddrPort(address); err == nil {
+		return []net.Addr{net.TCPAddrFromAddrPort(ap)}, nil
+	}
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	r := d.Resolver
+	if r == nil {
+		r = net.DefaultResolver
+	}
+	type answer struct {
+		ips  []netip.Addr
+		port int
+	}
+	// The look-up is not canceled with the task, but bounded by its own timeouts.
+	found, err := ToThread(ctx, func() (a answer, err error) {
+		ctx := context.Background()
+		if a.port, err = r.LookupPort(ctx, network, service); err != nil {
+			return a, err
+		}
+		if host == "" {
+			a.ips = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
+			return a, nil
+		}
+		ipnet := "ip"
+		switch network {
+		case "tcp4":
+			ipnet = "ip4"
+		case "tcp6":
+			ipnet = "ip6"
+		}
+		a.ips, err = r.LookupNetIP(ctx, ipnet, host)
+		return a, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var addrs []net.Addr
+	for _, ip := range found.ips {
+		addrs = append(addrs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), uint16(found.port))))
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("no address for %s", host)
+	}
+	return addrs, nil
+}

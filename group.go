@@ -1,0 +1,213 @@
+package rondo
+
+import (
+	"context"
+	"strings"
+
+	"github.com/rondo-go/rondo/loop"
+)
+
+// A Group is a scope for tasks: [WithGroup] does not return before all of them
+// are done. It is for the loop's thread.
+type Group struct {
+	scope
+	owner          *core
+	children       []*core // not done, in order of creation
+	errs           []error
+	aborting       bool
+	parentCanceled bool
+	waiting        bool
+	ended          bool // the body has ended
+}
+
+// A GroupError joins the errors of a group's tasks in the order in which they
+// ended, and that of the body last. errors.Is and errors.As look into each.
+type GroupError struct{ Errors []error }
+
+func (e *GroupError) Error() string {
+	if len(e.Errors) == 1 {
+		return e.Errors[0].Error()
+	}
+	var b strings.Builder
+	for i, err := range e.Errors {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the errors.
+func (e *GroupError) Unwrap() []error { return e.Errors }
+
+// WithGroup calls body with a group, and returns when body and every task of
+// the group are done. The first error, of a task or of the body, cancels the
+// tasks that are left, and the body if that still runs; the result is then a
+// [GroupError]. It is asyncio's TaskGroup.
+//
+// If the calling task is canceled, so are the group's tasks; WithGroup waits
+// for them and returns the [CanceledError].
+//
+// A panic in a task cancels the others at once, and comes out as a [PanicError]
+// in the GroupError, with the task's stack.
+//
+// Errors: a [GroupError]; those of [Sleep].
+func WithGroup(ctx context.Context, body func(g *Group) error) error {
+	t, err := runningTask()
+	if err != nil {
+		return err
+	}
+	g := &Group{owner: coreOf(t)}
+	g.scope.parent, g.scope.task = ctx, t
+	g.outer, g.owner.inner = g.owner.inner, &g.scope
+	err = g.call(body)
+	err = g.exit(ctx, err)
+	g.close(context.Canceled)
+	g.owner.inner = g.outer
+	return err
+}
+
+// call runs the body. A panic waits until the tasks have ended.
+func (g *Group) call(body func(*Group) error) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			g.abort()
+			g.exit(g.parent, nil)
+			g.close(context.Canceled)
+			g.owner.inner = g.outer
+		}
+	}()
+	err = body(g)
+	returned = true
+	return err
+}
+
+// Context returns the group's context, which its tasks inherit: it is done when
+// the group is aborted or has ended.
+func (g *Group) Context() context.Context { return &g.scope }
+
+// Go starts fn as a task of the group. It panics if the group has ended. If the
+// group is being aborted, fn is not started.
+func (g *Group) Go(fn func(ctx context.Context) error, opts ...TaskOption) {
+	if !g.admits() {
+		return
+	}
+	g.children = append(g.children, spawnCore(&g.scope, g.owner.Loop(), fn, g, opts))
+}
+
+// Go starts fn as a task of the group, and returns it to be awaited for its
+// value. Its error is the group's too. If the group is being aborted, the task
+// is canceled before it starts.
+func Go[T any](g *Group, fn func(ctx context.Context) (T, error), opts ...TaskOption) *Task[T] {
+	admitted := g.admits()
+	x := &Task[T]{fn: fn}
+	x.group = g
+	x.init(&g.scope, g.owner.Loop(), opts)
+	g.owner.Loop().Start(&x.Task, x)
+	g.children = append(g.children, &x.core)
+	if !admitted {
+		x.cancel("")
+	}
+	return x
+}
+
+func (g *Group) admits() bool {
+	if g.ended && len(g.children) == 0 {
+		panic("rondo: Group.Go after the group has ended")
+	}
+	if here, _ := loop.Current(); here != g.owner.Loop() {
+		panic("rondo: Group.Go off the group's loop")
+	}
+	return !g.aborting
+}
+
+// Cancel cancels the group's tasks. The body goes on.
+func (g *Group) Cancel() { g.abort() }
+
+func (g *Group) abort() {
+	g.aborting = true
+	g.closeFrom(g.owner.inner, context.Canceled)
+	for _, c := range append([]*core(nil), g.children...) {
+		c.cancel("")
+	}
+}
+
+// childDone is told of the end of each task of the group.
+func (g *Group) childDone(c *core) {
+	// The rest happens in the callback's turn, as in asyncio.
+	h := new(loop.Handle)
+	h.Init(groupDone{g, c})
+	c.Done.Add(c.Loop(), h)
+}
+
+type groupDone struct {
+	g *Group
+	c *core
+}
+
+func (d groupDone) Call() {
+	g, c := d.g, d.c
+	for i, x := range g.children {
+		if x == c {
+			g.children = append(g.children[:i], g.children[i+1:]...)
+			break
+		}
+	}
+	if len(g.children) == 0 && g.waiting {
+		g.waiting = false
+		g.owner.Unpark()
+	}
+	if c.err == nil || c.canceled {
+		return
+	}
+	g.errs = append(g.errs, c.err)
+	if !g.aborting && !g.parentCanceled {
+		g.abort()
+		g.parentCanceled = true
+		g.owner.Task.Cancel("")
+	}
+}
+
+// exit ends the group after its body, as asyncio's __aexit__ does.
+func (g *Group) exit(ctx context.Context, err error) error {
+	g.ended = true
+	var canceled error
+	if isCancellation(err) {
+		canceled = err
+	}
+	if err != nil && !g.aborting {
+		g.abort()
+	}
+	for len(g.children) > 0 {
+		g.waiting = true
+		if e := park(ctx, &g.owner.Task, loop.AbortFunc(func() { g.waiting = false })); e != nil {
+			g.waiting = false
+			if !g.aborting {
+				canceled = e
+				g.abort()
+			}
+			if _, ok := e.(*CanceledError); !ok {
+				ctx = context.WithoutCancel(ctx) // it is over; wait for the tasks all the same
+			}
+		}
+	}
+	if g.parentCanceled && g.owner.Uncancel() == 0 {
+		canceled = nil
+	}
+	if canceled != nil && len(g.errs) == 0 {
+		return canceled
+	}
+	if err != nil && !isCancellation(err) {
+		g.errs = append(g.errs, err)
+	}
+	if len(g.errs) == 0 {
+		return nil
+	}
+	if g.owner.Cancelling() > 0 {
+		g.owner.Uncancel()
+		g.owner.Task.Cancel("")
+	}
+	return &GroupError{g.errs}
+}

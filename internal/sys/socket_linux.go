@@ -1,0 +1,215 @@
+package sys
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The backlog that listen is asked for. The kernel clips it to net.core.somaxconn.
+const backlog = 4096
+
+// Socket makes a stream socket that is non-blocking and closed on exec, with
+// Nagle's delay off if it is a TCP socket.
+func Socket(family int) (fd int, err error) {
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if family != Unix {
+		// A listener's connections inherit it.
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+			Close(fd)
+			return -1, os.NewSyscallError("setsockopt", err)
+		}
+	}
+	return fd, nil
+}
+
+// Bind binds a socket to a local address.
+func Bind(fd int, sa unix.Sockaddr) error {
+	return os.NewSyscallError("bind", unix.Bind(fd, sa))
+}
+
+// Connect begins to connect a non-blocking socket. It answers 0 if the socket is
+// connected, EINPROGRESS if it will become writable when it is decided (see
+// [SocketError]), or the error.
+func Connect(fd int, sa unix.Sockaddr) syscall.Errno {
+	err := unix.Connect(fd, sa)
+	if err == unix.EINTR {
+		// The kernel goes on by itself: connect(2), "Errors".
+		return unix.EINPROGRESS
+	}
+	errno, ok := err.(syscall.Errno)
+	if err != nil && !ok {
+		return unix.EINVAL
+	}
+	return errno
+}
+
+// SocketError takes the pending error off a socket, 0 if there is none
+// (SO_ERROR, which says how a connect went).
+func SocketError(fd int) syscall.Errno {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		errno, _ := err.(syscall.Errno)
+		return errno
+	}
+	return syscall.Errno(n)
+}
+
+// IsStream says whether fd is a stream socket, and IsTCP whether it is plain TCP
+// (Unix sockets, and Multipath TCP, which is a protocol of its own, are not).
+func IsStream(fd int) bool {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil && n == unix.SOCK_STREAM
+}
+
+// IsTCP: see [IsStream].
+func IsTCP(fd int) bool {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
+	return err == nil && n == unix.IPPROTO_TCP
+}
+
+// Listen makes a listening socket. Network is tcp, tcp4, tcp6 or unix; address is
+// host:port with a literal IP or no host, or a path. As in package net, tcp with
+// an unspecified IP or none takes IPv4 and IPv6 in one socket.
+func Listen(network, address string, reusePort bool) (fd int, err error) {
+	if network == "unix" {
+		fd, err = Socket(Unix)
+		if err != nil {
+			return -1, err
+		}
+		return listen(fd, &unix.SockaddrUnix{Name: address})
+	}
+	ap, err := parseListen(network, address)
+	if err != nil {
+		return -1, err
+	}
+	if network == "tcp" && ap.Addr().IsUnspecified() {
+		fd, err := listenInet(Inet6, true, ap, reusePort)
+		if err == nil {
+			return fd, nil
+		}
+		if errno := errnoOf(err); errno != unix.EAFNOSUPPORT && errno != unix.EADDRNOTAVAIL {
+			return -1, err
+		}
+		return listenInet(Inet4, false, ap, reusePort) // a system without IPv6
+	}
+	if ap.Addr().Is4() {
+		return listenInet(Inet4, false, ap, reusePort)
+	}
+	return listenInet(Inet6, false, ap, reusePort)
+}
+
+func parseListen(network, address string) (netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port, err := net.LookupPort(network, service)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	ip := netip.IPv6Unspecified()
+	if network == "tcp4" {
+		ip = netip.IPv4Unspecified()
+	}
+	if host != "" {
+		ip, err = netip.ParseAddr(host)
+		if err != nil {
+			return netip.AddrPort{}, &net.AddrError{Err: "not a literal IP address", Addr: host}
+		}
+		ip = ip.Unmap()
+	}
+	switch network {
+	case "tcp":
+	case "tcp4", "tcp6":
+		if (network == "tcp4") != ip.Is4() {
+			return netip.AddrPort{}, &net.AddrError{Err: "address is not of network " + network, Addr: address}
+		}
+	default:
+		return netip.AddrPort{}, net.UnknownNetworkError(network)
+	}
+	return netip.AddrPortFrom(ip, uint16(port)), nil
+}
+
+func listenInet(family int, dual bool, ap netip.AddrPort, reusePort bool) (fd int, err error) {
+	sa, err := InetSockaddr(family, ap)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = Socket(family)
+	if err != nil {
+		return -1, err
+	}
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err == nil && reusePort {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	}
+	if err == nil && family == Inet6 {
+		only := 1
+		if dual {
+			only = 0
+		}
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only)
+	}
+	if err != nil {
+		Close(fd)
+		return -1, os.NewSyscallError("setsockopt", err)
+	}
+	return listen(fd, sa)
+}
+
+func listen(fd int, sa unix.Sockaddr) (int, error) {
+	err := Bind(fd, sa)
+	if err == nil {
+		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
+	}
+	if err != nil {
+		Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Accept takes a connection off a non-blocking listener's backlog, with the
+// address of its peer (zero for a Unix socket).
+func Accept(fd int) (conn int, peer netip.AddrPort, errno syscall.Errno) {
+	for {
+		var rsa unix.RawSockaddrAny
+		size := uint32(unix.SizeofSockaddrAny)
+		r, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd),
+			uintptr(unsafe.Pointer(&rsa)), uintptr(unsafe.Pointer(&size)),
+			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		switch errno {
+		case 0:
+			return int(r), rawAddrPort(&rsa), 0
+		case unix.EINTR:
+		default:
+			return -1, netip.AddrPort{}, errno
+		}
+	}
+}
+
+// CloseRead and CloseWrite shut one side of a connection down.
+func CloseRead(fd int) error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_RD))
+}
+
+// CloseWrite: see [CloseRead].
+func CloseWrite(fd int) error {
+	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
+}
+
+func errnoOf(err error) syscall.Errno {
+	if se, ok := err.(*os.SyscallError); ok {
+		errno, _ := se.Err.(syscall.Errno)
+		return errno
+	}
+	return 0
+}

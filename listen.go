@@ -1,0 +1,180 @@
+package rondo
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/poll"
+)
+
+// A Listener is a net.Listener on the loop. Like a [Conn], it may be used off
+// the loop too, and then blocks.
+type Listener struct {
+	loop   *Loop
+	l      poll.Listener
+	accept side
+	closed atomic.Bool
+
+	mu     sync.Mutex // guards what follows, and the descriptor off the loop
+	gone   bool
+	off    net.Listener
+	offErr error
+}
+
+// Listen listens on network (tcp, tcp4, tcp6 or unix) and address, as net.Listen
+// does. The listener is closed with the loop if it is not before.
+func Listen(ctx context.Context, network, address string) (*Listener, error) {
+	r := RunningLoop()
+	if r == nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: ErrNotTask}
+	}
+	if network != "unix" {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+		}
+		if host == "localhost" {
+			address = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	pl, err := r.Poller().Listen(network, address, false)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
+	}
+	l := &Listener{loop: r, l: pl}
+	l.accept.init(r.Loop, pl.Cancel)
+	r.conns[l] = struct{}{}
+	return l, nil
+}
+
+// A textAddr is an address that could not be used.
+type textAddr struct{ network, address string }
+
+func (a textAddr) Network() string { return a.network }
+func (a textAddr) String() string  { return a.address }
+
+// Accept implements net.Listener. The connection is a *[Conn] if a task calls
+// it.
+func (l *Listener) Accept() (net.Conn, error) {
+	here, t := loop.Current()
+	if here == nil {
+		off, err := l.detached()
+		if err != nil {
+			return nil, l.opError(err)
+		}
+		return off.Accept()
+	}
+	if here != l.loop.Loop {
+		return nil, l.opError(ErrOtherLoop)
+	}
+	if t == nil {
+		return nil, l.opError(ErrNotTask)
+	}
+	s := &l.accept
+	if err := s.enter(t); err != nil {
+		return nil, l.opError(err)
+	}
+	defer s.leave()
+	for {
+		if l.closed.Load() {
+			return nil, l.opError(net.ErrClosed)
+		}
+		if s.expired() {
+			return nil, l.opError(os.ErrDeadlineExceeded)
+		}
+		e, err, ok := l.l.Accept(&s.op)
+		if ok {
+			if err != nil {
+				return nil, l.opError(err)
+			}
+			return newConn(l.loop, e), nil
+		}
+		if err := s.wait(t); err != nil {
+			return nil, l.opError(err)
+		}
+	}
+}
+
+func (l *Listener) detached() (net.Listener, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed.Load() {
+		return nil, net.ErrClosed
+	}
+	if l.off == nil && l.offErr == nil {
+		l.off, l.offErr = l.l.Detach()
+	}
+	return l.off, l.offErr
+}
+
+func (l *Listener) opError(err error) error {
+	var oe *net.OpError
+	if err == nil || errors.As(err, &oe) {
+		return err
+	}
+	a := l.l.Addr()
+	return &net.OpError{Op: "accept", Net: a.Network(), Addr: a, Err: err}
+}
+
+// SetDeadline sets the time at which Accept gives up, for tasks.
+func (l *Listener) SetDeadline(t time.Time) error {
+	l.accept.setDeadline(t)
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *Listener) Addr() net.Addr { return l.l.Addr() }
+
+// Close stops listening. Accepts in progress end with net.ErrClosed.
+func (l *Listener) Close() error {
+	if l.closed.Swap(true) {
+		return l.opError(net.ErrClosed)
+	}
+	l.mu.Lock()
+	off := l.off
+	l.mu.Unlock()
+	if off != nil {
+		off.Close()
+	}
+	if l.loop.OnLoop() {
+		l.closeNow()
+		return nil
+	}
+	h := new(loop.Handle)
+	h.Init(loop.Func(l.closeNow))
+	if l.loop.Post(h) != nil {
+		l.closeListener()
+	}
+	return nil
+}
+
+// closeListener closes the descriptor. It returns false if it was done before.
+func (l *Listener) closeListener() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return false
+	}
+	l.gone = true
+	l.l.Addr()
+	l.l.Close()
+	return true
+}
+
+func (l *Listener) closeNow() {
+	l.closed.Store(true)
+	if !l.closeListener() {
+		return
+	}
+	delete(l.loop.conns, l)
+	l.accept.fail(net.ErrClosed)
+	l.loop.StopTimer(&l.accept.timer)
+}
+
+func (l *Listener) closeWithLoop() { l.closeNow() }

@@ -1,0 +1,325 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// A Body is the program of a task.
+type Body interface {
+	// Run runs on the task's coroutine. It may park.
+	Run(t *Task)
+	// Failed is called in place of Run's end, if a panic or runtime.Goexit
+	// left Run: err is a *[PanicError] or [ErrGoexit].
+	Failed(t *Task, err error)
+	// Ended is called on the loop after Run or Failed, when the task is done
+	// and before its Done signal is set. It must not park.
+	Ended(t *Task)
+}
+
+// A Task is the untyped kernel of a task: a body on a coroutine, which parks
+// and is unparked, and can be canceled. It belongs to its loop's thread.
+//
+// It follows asyncio's Task: a cancellation is delivered once, at the park in
+// progress or at the next one; requests are counted, and may be taken back.
+type Task struct {
+	step    Handle
+	loop    *Loop
+	worker  *worker // the coroutine it runs on, between start and end
+	body    Body
+	aborter Aborter // of the park in progress; nil when running, ready or yielding
+	wake    error   // what the park in progress is to return
+	parks   uint64  // how often it has parked
+	cancels int
+	message string
+	must    bool // a cancellation is to be delivered at the next opportunity
+	state   taskState
+	index   int // in loop.tasks
+	timer   Timer
+	// Done is set when the task has ended.
+	Done Signal
+	// Waiter is the task's place in a [WaitList].
+	Waiter Waiter
+	// Data is for the layer above.
+	Data any
+	// OnPark, if set, is called once, before the next park or yield.
+	OnPark Call
+}
+
+type taskState uint8
+
+const (
+	taskFresh taskState = iota
+	taskRunning
+	taskParked
+	taskReady // unparked, or yielding: its step is in the ready queue
+	taskDone
+)
+
+// An Aborter undoes what a park waits for when the task is to leave it early.
+type Aborter interface {
+	// Abort is called on the loop's thread while t is parked and nobody has
+	// unparked it. Reason tells why t is to leave, and err what Park would
+	// return.
+	Abort(t *Task, reason Reason, err error) Verdict
+}
+
+// A Reason tells why a task is to leave a park.
+type Reason uint8
+
+const (
+	// Cancel: the task was canceled.
+	Cancel Reason = iota
+	// Leave: the block that the task is in is over (its context is done), but
+	// what it waits for is not concerned.
+	Leave
+)
+
+// A Verdict is an Aborter's answer.
+type Verdict uint8
+
+const (
+	// Aborted: the wait is undone. Park returns the error in the loop's next
+	// iteration.
+	Aborted Verdict = iota
+	// Passed: the request was passed on to what the task waits for, which will
+	// unpark the task in its own time.
+	Passed
+	// Refused: too late or not possible. A cancellation stays due for the next
+	// opportunity.
+	Refused
+)
+
+// AbortFunc adapts a function that undoes a wait to [Aborter]. The verdict is
+// Aborted.
+type AbortFunc func()
+
+// Abort calls f.
+func (f AbortFunc) Abort(*Task, Reason, error) Verdict { f(); return Aborted }
+
+// A CanceledError is what a park returns in a task that was canceled. It is
+// [context.Canceled] to errors.Is.
+type CanceledError struct {
+	// Message is what Cancel was given.
+	Message string
+}
+
+var plainCanceled = &CanceledError{}
+
+// Canceled returns a cancellation error with a message, which may be empty.
+func Canceled(message string) *CanceledError {
+	if message == "" {
+		return plainCanceled
+	}
+	return &CanceledError{message}
+}
+
+func (e *CanceledError) Error() string {
+	if e.Message == "" {
+		return "rondo: task canceled"
+	}
+	return "rondo: task canceled: " + e.Message
+}
+
+// Unwrap returns [context.Canceled].
+func (e *CanceledError) Unwrap() error { return context.Canceled }
+
+// A PanicError is a panic that ended a task.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("rondo: panic in task: %v\n\n%s", e.Value, e.Stack)
+}
+
+// Unwrap returns the panic's value if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// ErrGoexit is the error of a task that called runtime.Goexit (a test's
+// FailNow does).
+var ErrGoexit = errors.New("rondo: task called runtime.Goexit")
+
+// Prepare binds t to l before Start, so that other goroutines may ask for its
+// loop. It is not needed on the loop's thread.
+func (t *Task) Prepare(l *Loop) { t.loop = l }
+
+// Start makes t a task of l with the given body, and schedules its first step.
+// T must be zero. It must be called on the loop's thread.
+func (l *Loop) Start(t *Task, body Body) {
+	t.loop, t.body = l, body
+	t.step = Handle{kind: kindStart, task: t}
+	t.Waiter.Task = t
+	t.timer.kind, t.timer.task = kindWake, t
+	t.index = len(l.tasks)
+	l.tasks = append(l.tasks, t)
+	l.push(&t.step)
+}
+
+// Loop returns the task's loop.
+func (t *Task) Loop() *Loop { return t.loop }
+
+// Finished says whether the task has ended.
+func (t *Task) Finished() bool { return t.state == taskDone }
+
+// Parks returns how often the task has parked: it names the present park for
+// [Task.Leave].
+func (t *Task) Parks() uint64 { return t.parks }
+
+// Park parks t, which must be the running task, until somebody unparks it. It
+// returns nil then. If the task is canceled, or was already when it came here,
+// or is made to leave, a is asked to undo the wait, and Park returns the error.
+//
+// Even if Park returns an error, t may have been unparked before: who hands
+// something over must look at its own record of that, and pass it on.
+func (t *Task) Park(a Aborter) error {
+	t.parks++
+	if t.OnPark != nil {
+		t.beforePark()
+	}
+	t.state = taskParked
+	t.aborter = a
+	if t.must {
+		err := Canceled(t.message)
+		switch a.Abort(t, Cancel, err) {
+		case Aborted:
+			t.must = false
+			t.wake = err
+			t.ready()
+		case Passed:
+			t.must = false
+		case Refused:
+		}
+	}
+	t.loop.dispatch(t.worker)
+	return t.resumed()
+}
+
+// Yield gives the other ready tasks their turn, once.
+func (t *Task) Yield() error {
+	t.parks++
+	if t.OnPark != nil {
+		t.beforePark()
+	}
+	t.ready()
+	t.loop.dispatch(t.worker)
+	return t.resumed()
+}
+
+func (t *Task) beforePark() {
+	c := t.OnPark
+	t.OnPark = nil
+	c.Call()
+}
+
+func (t *Task) ready() { t.loop.push(&t.step) }
+
+// resumed is what a park ends with, back on the task's own stack.
+func (t *Task) resumed() error {
+	t.state = taskRunning
+	err := t.wake
+	t.wake = nil
+	if t.must {
+		t.must = false
+		if _, ok := err.(*CanceledError); !ok {
+			err = Canceled(t.message)
+		}
+	}
+	return err
+}
+
+// Unpark schedules a parked task's next step. It does nothing if the task is
+// not parked or was unparked already, and says whether it did something. Any
+// other task's Unpark, timers and callbacks may call it, on the loop's thread.
+func (t *Task) Unpark() bool {
+	if t.state != taskParked {
+		return false
+	}
+	t.ready()
+	return true
+}
+
+// Step returns the handle that unparks t, for registration in a [Signal]: the
+// signal then resumes the task in its turn. The task must be parked when the
+// signal is set, and an Aborter must remove it.
+func (t *Task) Step() *Handle { return &t.step }
+
+// Cancel asks t to end: the park in progress, or else the next one, returns a
+// [CanceledError] with the message, once. It returns false if t is done.
+func (t *Task) Cancel(message string) bool {
+	if t.state == taskDone {
+		return false
+	}
+	t.cancels++
+	if t.state == taskParked && t.aborter != nil {
+		err := Canceled(message)
+		switch t.aborter.Abort(t, Cancel, err) {
+		case Aborted:
+			t.wake = err
+			t.ready()
+			return true
+		case Passed:
+			return true
+		case Refused:
+		}
+	}
+	t.must, t.message = true, message
+	return true
+}
+
+// Uncancel takes one request back, and returns how many are left. If none is,
+// a cancellation that was not delivered yet will not be.
+func (t *Task) Uncancel() int {
+	if t.cancels > 0 {
+		t.cancels--
+		if t.cancels == 0 {
+			t.must = false
+		}
+	}
+	return t.cancels
+}
+
+// CancelPending says whether a cancellation is due that no park has returned
+// yet, and with which message.
+func (t *Task) CancelPending() (message string, due bool) { return t.message, t.must }
+
+// Cancelling returns the number of requests that were not taken back.
+func (t *Task) Cancelling() int { return t.cancels }
+
+// Leave makes t leave the park with the given number (see [Task.Parks]) with
+// err, if it is still in it. It is not counted as a cancellation.
+func (t *Task) Leave(park uint64, err error) {
+	if t.state == taskParked && t.parks == park && t.aborter != nil &&
+		t.aborter.Abort(t, Leave, err) == Aborted {
+		t.wake = err
+		t.ready()
+	}
+}
+
+// sleepAborter ends a sleep early.
+type sleepAborter struct{}
+
+func (sleepAborter) Abort(t *Task, _ Reason, _ error) Verdict {
+	t.loop.timers.stop(&t.timer)
+	t.timer.canceled = true // it may be in the ready queue already
+	return Aborted
+}
+
+// SleepUntil parks t until the loop's clock shows when.
+func (t *Task) SleepUntil(when Time) error {
+	t.loop.timers.start(&t.timer, when)
+	return t.Park(sleepAborter{})
+}
+
+// NoAbort is the Aborter of a wait that cannot be cut short: a cancellation
+// stays due until the park after it.
+var NoAbort Aborter = noAbort{}
+
+type noAbort struct{}
+
+func (noAbort) Abort(*Task, Reason, error) Verdict { return Refused }

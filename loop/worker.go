@@ -1,0 +1,138 @@
+package loop
+
+import (
+	"runtime/debug"
+
+	"github.com/rondo-go/rondo/coro"
+)
+
+// A worker is a coroutine that runs one task after another. It serves until the
+// loop is closed or has too many of them.
+type worker struct {
+	loop *Loop
+	co   *coro.Coroutine
+	task *Task // nil when free
+	quit bool
+	// stuck: a Goexit is under way below the present frame. Such a worker
+	// serves on, but its goroutine cannot be ended (the Goexit would hit
+	// whoever it resumes).
+	stuck bool
+}
+
+func (l *Loop) newWorker() *worker {
+	w := &worker{loop: l}
+	w.co = coro.New(l.hub, func(*coro.Coroutine) {
+		register(&place{l, w})
+		w.serve()
+		unregister()
+	})
+	l.workers = append(l.workers, w)
+	return w
+}
+
+// serve runs tasks until the worker is told to quit.
+func (w *worker) serve() {
+	for !w.quit {
+		w.run(w.task)
+		w.loop.dispatch(w)
+	}
+}
+
+// run runs one task to its end. A panic ends here. A Goexit cannot be stopped:
+// it goes on through the deferred calls below, so that the worker serves from
+// within one of them.
+func (w *worker) run(t *Task) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if p := recover(); p != nil {
+			t.body.Failed(t, &PanicError{p, debug.Stack()})
+			w.end(t)
+			return
+		}
+		w.stuck = true
+		t.body.Failed(t, ErrGoexit)
+		w.end(t)
+		w.loop.dispatch(w)
+		w.serve()
+	}()
+	t.worker = w
+	t.state = taskRunning
+	t.step.kind = kindStep
+	t.body.Run(t)
+	returned = true
+	w.end(t)
+}
+
+// end marks the end of a task.
+func (w *worker) end(t *Task) {
+	l := w.loop
+	t.state = taskDone
+	t.worker, w.task = nil, nil
+	l.forget(t)
+	t.body.Ended(t)
+	t.must = false
+	t.Done.Set(l)
+}
+
+// stillborn ends a task whose cancellation came before its first step: its body
+// never runs.
+func (l *Loop) stillborn(t *Task) {
+	t.state = taskDone
+	l.forget(t)
+	t.body.Failed(t, Canceled(t.message))
+	t.body.Ended(t)
+	t.must = false
+	t.Done.Set(l)
+}
+
+func (l *Loop) forget(t *Task) {
+	last := l.tasks[len(l.tasks)-1]
+	l.tasks[t.index] = last
+	last.index = t.index
+	l.tasks[len(l.tasks)-1] = nil
+	l.tasks = l.tasks[:len(l.tasks)-1]
+}
+
+// Coroutines are kept for reuse, but not for ever: after a burst, half of the
+// free ones are ended whenever the loop is about to sleep and more than
+// trimFloor are free and more than half of all are.
+const trimFloor = 256
+
+func (l *Loop) trim() {
+	if len(l.free) <= trimFloor || len(l.free) <= len(l.workers)/2 {
+		return
+	}
+	l.retire(len(l.free) / 2)
+}
+
+// retire ends n free workers. It runs on the loop's own goroutine.
+func (l *Loop) retire(n int) {
+	all := make([]*coro.Coroutine, len(l.workers))
+	for i, w := range l.workers {
+		all[i] = w.co
+	}
+	var dead []*coro.Coroutine
+	keep := l.free[:0]
+	for _, w := range l.free {
+		if len(dead) < n && !w.stuck {
+			w.quit = true
+			dead = append(dead, w.co)
+		} else {
+			keep = append(keep, w)
+		}
+	}
+	clear(l.free[len(keep):])
+	l.free = keep
+	l.hub.Retire(dead, all)
+	alive := l.workers[:0]
+	for _, w := range l.workers {
+		if !w.quit {
+			alive = append(alive, w)
+		}
+	}
+	clear(l.workers[len(alive):])
+	l.workers = alive
+}

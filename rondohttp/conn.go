@@ -1,0 +1,250 @@
+package rondohttp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/rondo-go/rondo"
+	"github.com/rondo-go/rondo/internal/http1"
+)
+
+// A conn is one connection to a host. It is used by one exchange at a time.
+type conn struct {
+	host     *host
+	raw      *rondo.Conn
+	tls      *tls.Conn // nil for http
+	in       []byte    // bytes of the connection that nobody has taken yet
+	own      []byte    // the buffer that in lies in, nil if that is the loop's own
+	deadline time.Time // for reading, as armed
+	used     bool      // it has answered before
+
+	prev, next *conn // in a connList
+	idleSince  time.Time
+}
+
+// fill reads into c.in, which is empty, parking until something comes.
+func (c *conn) fill(ctx context.Context, s *Session) error {
+	if ownContext(ctx) {
+		return c.read(s)
+	}
+	return c.under(ctx, func() error { return c.read(s) })
+}
+
+// ownContext reports whether the end of ctx cancels the task itself, and thereby whatever
+// it is parked in: that of a task or a block of Rondo's, which are the contexts
+// that have this method (and so do without a goroutine when others derive from them).
+func ownContext(ctx context.Context) bool {
+	_, own := ctx.(interface {
+		AfterFunc(f func()) (stop func() bool)
+	})
+	return own || ctx.Done() == nil
+}
+
+// under does I/O on c that ends when ctx does, for a context of another making: the
+// methods of a net.Conn take none.
+func (c *conn) under(ctx context.Context, io func() error) error {
+	if ctx.Err() != nil {
+		return contextFault(ctx)
+	}
+	stop := context.AfterFunc(ctx, func() { c.raw.SetDeadline(time.Unix(1, 0)) })
+	err := io()
+	if !stop() {
+		// The deadline may be set only now: c is of no more use, whatever came of io.
+		return contextFault(ctx)
+	}
+	return err
+}
+
+// contextFault is the error of a context that is done.
+func contextFault(ctx context.Context) error {
+	err := context.Cause(ctx)
+	if isLate(err) {
+		return &fault{KindTimeoutTotal, err}
+	}
+	return &fault{KindCanceled, err}
+}
+
+func (c *conn) read(s *Session) (err error) {
+	if c.tls == nil {
+		c.settle(s)
+		c.in, err = c.raw.Borrow()
+		return err
+	}
+	// The buffer of a TLS connection is its own, not one that all share: tls.Conn may
+	// park after it has filled it, to look at an alert that follows the data.
+	if c.own == nil {
+		c.own = s.bufs.get()
+	}
+	n, err := c.tls.Read(c.own)
+	if c.in = c.own[:n]; n > 0 {
+		err = nil // it comes again
+	}
+	return err
+}
+
+// hold makes c.in outlast a park. It costs a copy, but only of what did not fit the piece that
+// was handed out: the bytes between a head and the first call of Next, and chunks that came together.
+func (c *conn) hold(s *Session) {
+	if len(c.in) == 0 || c.own != nil {
+		return
+	}
+	c.own = s.bufs.get()
+	if len(c.own) < len(c.in) {
+		c.own = make([]byte, len(c.in))
+	}
+	c.in = c.own[:copy(c.own, c.in)]
+}
+
+// settle gives the buffer back once all that was in it has been taken.
+func (c *conn) settle(s *Session) {
+	if c.own != nil && len(c.in) == 0 {
+		s.bufs.put(c.own)
+		c.own, c.in = nil, nil
+	}
+}
+
+func (c *conn) write(ctx context.Context, p []byte) (err error) {
+	if !ownContext(ctx) {
+		return c.under(ctx, func() error { return c.write(context.Background(), p) })
+	}
+	if c.tls != nil {
+		_, err = c.tls.Write(p)
+	} else {
+		_, err = c.raw.Write(p)
+	}
+	return err
+}
+
+// stale reports whether the peer has closed c, or said something unasked, while it was idle.
+func (c *conn) stale() bool { return c.raw.Stale() }
+
+// dial opens a connection to h, in the time that the clocks allow.
+func (s *Session) dial(ctx context.Context, h *host, total time.Time) (*conn, error) {
+	limit, kind := s.timeouts.Connect, KindTimeoutConnect
+	if !total.IsZero() {
+		if left := time.Until(total); limit <= 0 || left < limit {
+			limit, kind = max(left, 1), KindTimeoutTotal
+		}
+	}
+	var raw *rondo.Conn
+	dial := func(ctx context.Context) (err error) {
+		raw, err = rondo.Dial(ctx, "tcp", h.addr)
+		return err
+	}
+	var err error
+	if limit > 0 {
+		err = rondo.Timeout(ctx, limit, dial)
+	} else {
+		err = dial(ctx)
+	}
+	if err != nil {
+		return nil, s.dialFault(ctx, err, kind)
+	}
+	c := &conn{host: h, raw: raw}
+	if h.key.tls {
+		if err := s.handshake(ctx, c, total); err != nil {
+			raw.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (s *Session) dialFault(ctx context.Context, err error, late Kind) error {
+	var dns *net.DNSError
+	switch {
+	case ctx.Err() != nil && !ownContext(ctx):
+		return contextFault(ctx)
+	case isLate(err):
+		return s.timeouts.late(late)
+	case errors.Is(err, context.Canceled):
+		return &fault{KindCanceled, err}
+	case errors.As(err, &dns):
+		return &fault{KindDNS, err}
+	}
+	return &fault{KindConnect, err}
+}
+
+// handshake runs TLS on c.
+func (s *Session) handshake(ctx context.Context, c *conn, total time.Time) error {
+	c.tls = tls.Client(c.raw, c.host.tlsFor(s.tls))
+	kind := c.arm(s.timeouts.TLS, KindTimeoutTLS, total)
+	// Without a context: given one that can be canceled, crypto/tls starts a goroutine.
+	// The deadline and a cancel of the task end the handshake all the same.
+	var err error
+	if ownContext(ctx) {
+		err = c.tls.Handshake()
+	} else {
+		err = c.under(ctx, c.tls.Handshake)
+	}
+	var f *fault
+	switch {
+	case errors.As(err, &f):
+		return f
+	case err == nil:
+		return nil
+	case isLate(err):
+		return s.timeouts.late(kind)
+	case errors.Is(err, context.Canceled):
+		return &fault{KindCanceled, err}
+	}
+	return faultf(KindTLS, "handshake with %s: %w", c.host.addr, explainTLS(err))
+}
+
+// arm sets the deadline of reading for one phase, and returns the kind that its passing has.
+func (c *conn) arm(limit time.Duration, kind Kind, total time.Time) Kind {
+	var t time.Time
+	if limit > 0 {
+		t = time.Now().Add(limit)
+	}
+	if !total.IsZero() && (t.IsZero() || total.Before(t)) {
+		t, kind = total, KindTimeoutTotal
+	}
+	if t != c.deadline {
+		c.deadline = t
+		c.raw.SetReadDeadline(t)
+	}
+	return kind
+}
+
+// A bufferList keeps buffers for use again. It belongs to one loop.
+type bufferList [][]byte
+
+const bufferSize = 32 << 10
+
+func (l *bufferList) get() []byte {
+	if n := len(*l); n > 0 {
+		b := (*l)[n-1]
+		*l = (*l)[:n-1]
+		return b
+	}
+	return make([]byte, bufferSize)
+}
+
+func (l *bufferList) put(b []byte) {
+	if len(b) >= bufferSize && len(b) <= 2*bufferSize && len(*l) < 64 {
+		*l = append(*l, b)
+	}
+}
+
+// A headList is a bufferList of heads.
+type headList []*http1.Head
+
+func (l *headList) get() *http1.Head {
+	if n := len(*l); n > 0 {
+		h := (*l)[n-1]
+		*l = (*l)[:n-1]
+		h.Reset()
+		return h
+	}
+	return new(http1.Head)
+}
+
+func (l *headList) put(h *http1.Head) {
+	if len(*l) < 64 {
+		*l = append(*l, h)
+	}
+}

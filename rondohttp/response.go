@@ -1,0 +1,235 @@
+package rondohttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/rondo-go/rondo/internal/http1"
+)
+
+// A Response is an answer whose head is here and whose body may still be on its
+// way. Whoever got it reads the body to its end or closes it: until then it keeps
+// its connection, and its share of the session's limits. It belongs to the tasks of its
+// session's loop, one at a time.
+type Response struct {
+	Status    int
+	Proto     string   // "HTTP/1.1" or "HTTP/1.0"
+	URL       string   // that answered, after redirects
+	Redirects []string // the URLs that led there, the first one being the request's own
+
+	// ContentLength is the length of the body, -1 if it is not known: not announced, or compressed.
+	ContentLength int64
+
+	// Decoded says that the body was compressed and is decompressed as it is read.
+	Decoded bool
+
+	s      *Session
+	c      *conn // nil once it was given back
+	head   *http1.Head
+	header http.Header
+	body   http1.Body
+	gz     *gunzip // nil unless Decoded
+	got    int64   // decoded bytes
+	err    error   // of the body, io.EOF at its end
+	total  time.Time
+	whole  bool // the request was sent whole
+}
+
+// Get returns the first value of a field, whatever the case of its name, "" if there is none. It is of no more
+// use after Close.
+func (r *Response) Get(name string) string {
+	if r.head == nil {
+		return r.header.Get(name)
+	}
+	return string(r.head.Get(name))
+}
+
+// Reason returns the text that came with the status.
+func (r *Response) Reason() string {
+	if r.head == nil {
+		return http.StatusText(r.Status)
+	}
+	return string(r.head.Reason())
+}
+
+// Header returns all fields. It is made on the first call, which has to come before
+// Close; later ones return the same map.
+func (r *Response) Header() http.Header {
+	if r.header == nil {
+		r.header = http.Header{}
+		if r.head != nil {
+			for name, value := range r.head.Each() {
+				r.header.Add(string(name), string(value))
+			}
+		}
+	}
+	return r.header
+}
+
+// Next returns the next piece of the body, parking until there is one, and [io.EOF]
+// after the last. The piece lies in a buffer that others use as well: it holds until
+// the task next parks or calls a method of r.
+//
+// Errors, all of them an [*Error]:
+//   - [KindTruncated], [KindReset], [KindProtocol] if the body breaks off or is malformed.
+//   - [KindTimeoutRead], [KindTimeoutTotal] if it comes too slowly.
+//   - [KindEncoding] if it is not the gzip it is said to be.
+//   - [KindTooLarge] if it decodes to more than the session's limit.
+//   - [KindCanceled] if the task is canceled, or ctx is done. The connection is closed then.
+func (r *Response) Next(ctx context.Context) ([]byte, error) { return r.next(ctx, nil) }
+
+// next is Next. With a p that is not nil the piece is copied there, and is at most as long as p.
+func (r *Response) next(ctx context.Context, p []byte) (data []byte, err error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	if r.gz != nil {
+		data, err = r.gz.next(ctx, p)
+	} else {
+		data, err = r.raw(ctx, len(p))
+		if p != nil {
+			data = p[:copy(p, data)]
+		}
+	}
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	r.got += int64(len(data))
+	if limit := r.s.maxBody; limit > 0 && r.got > limit {
+		return nil, r.fail(faultf(KindTooLarge, "body is larger than %d bytes", limit))
+	}
+	return data, nil
+}
+
+// fail ends r with err, which may be io.EOF, and gives back what r holds.
+func (r *Response) fail(err error) error {
+	if err != io.EOF {
+		err = newError("read", r.URL, err)
+	}
+	r.err = err
+	r.release(false)
+	if r.gz != nil {
+		r.gz.free(r.s)
+		r.gz = nil
+	}
+	return err
+}
+
+// raw returns the next piece of the body as it was transferred, of at most limit
+// bytes if that is positive.
+func (r *Response) raw(ctx context.Context, limit int) ([]byte, error) {
+	if r.c == nil {
+		if r.body.Done() {
+			return nil, io.EOF
+		}
+		return nil, &fault{KindClosed, ErrSessionClosed}
+	}
+	for {
+		if len(r.c.in) == 0 {
+			if err := r.fill(ctx); err == io.EOF {
+				if err := r.body.Finish(); err != nil {
+					return nil, ioFault(err, true)
+				}
+				r.release(false)
+				return nil, io.EOF
+			} else if err != nil {
+				return nil, err
+			}
+		}
+		in := r.c.in
+		if limit > 0 && len(in) > limit {
+			in = in[:limit]
+		}
+		data, n, done, err := r.body.Next(in)
+		r.c.in = r.c.in[n:]
+		switch {
+		case err != nil:
+			return nil, ioFault(err, true)
+		case done:
+			r.release(true)
+			if len(data) == 0 {
+				return nil, io.EOF
+			}
+			return data, nil
+		case len(data) > 0:
+			r.c.hold(r.s)
+			return data, nil
+		}
+	}
+}
+
+// fill waits for more of the body.
+func (r *Response) fill(ctx context.Context) error {
+	late := r.c.arm(r.s.timeouts.Read, KindTimeoutRead, r.total)
+	err := r.c.fill(ctx, r.s)
+	var f *fault
+	switch {
+	case err == nil, err == io.EOF, errors.As(err, &f):
+		return err
+	case isLate(err):
+		return r.s.timeouts.late(late)
+	}
+	return ioFault(err, true)
+}
+
+// Read is [Response.Next] as an [io.Reader]: it copies. A cancel of the task ends it.
+func (r *Response) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	data, err := r.next(context.Background(), p)
+	return len(data), err
+}
+
+// Bytes reads the rest of the body and returns it, bounded by the session's limit.
+func (r *Response) Bytes(ctx context.Context) ([]byte, error) {
+	var b []byte
+	if n := r.ContentLength; n > 0 && n < 1<<20 {
+		b = make([]byte, 0, n)
+	}
+	for {
+		data, err := r.Next(ctx)
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+		b = append(b, data...)
+	}
+}
+
+// Close gives the connection back: to the pool if the rest of the body is here
+// already, else it is closed. It never parks, and may be called more than once.
+func (r *Response) Close() error {
+	for r.c != nil && len(r.c.in) > 0 {
+		_, n, done, err := r.body.Next(r.c.in)
+		r.c.in = r.c.in[n:]
+		if done || err != nil {
+			r.release(err == nil)
+		}
+	}
+	if r.err == nil {
+		r.fail(fmt.Errorf("response is closed: %w", http.ErrBodyReadAfterClose))
+	}
+	if r.head != nil {
+		r.s.heads.put(r.head)
+		r.head = nil
+	}
+	return nil
+}
+
+// release gives the connection and its permits back. The connection may be used
+// again if the exchange came to its proper end, nothing follows it, and the peer agrees.
+func (r *Response) release(ended bool) {
+	c := r.c
+	if c == nil {
+		return
+	}
+	r.c = nil
+	r.s.release(c, ended && len(c.in) == 0 && r.whole && r.head.KeepAlive)
+}

@@ -1,0 +1,224 @@
+package rondo
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rondo-go/rondo/loop"
+)
+
+// A scope is the context of a task, or of a block inside a task. It takes its
+// values and its deadline from its parent. It is done when it is closed: when
+// the task is canceled first or ends, or when the block is aborted or left.
+//
+// Parks under a scope of the task itself do not look at it: the task's
+// cancellation is delivered to the park. It is there for code that only knows
+// contexts.
+type scope struct {
+	parent context.Context
+	task   *loop.Task
+	outer  *scope // of the same task
+	until  time.Time
+
+	mu    sync.Mutex // guards what follows: contexts are used by any goroutine
+	done  chan struct{}
+	err   error
+	after map[*afterFunc]struct{}
+}
+
+type afterFunc struct{ f func() }
+
+type scopeKey struct{}
+
+var closedChan = make(chan struct{})
+
+func init() { close(closedChan) }
+
+func (s *scope) Value(key any) any {
+	if _, ok := key.(scopeKey); ok {
+		return s
+	}
+	return s.parent.Value(key)
+}
+
+func (s *scope) Deadline() (time.Time, bool) {
+	d, ok := s.parent.Deadline()
+	if !s.until.IsZero() && (!ok || s.until.Before(d)) {
+		return s.until, true
+	}
+	return d, ok
+}
+
+func (s *scope) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		if s.err != nil {
+			s.done = closedChan
+		} else {
+			s.done = make(chan struct{})
+		}
+	}
+	return s.done
+}
+
+func (s *scope) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		return nil
+	}
+	if s.err == context.DeadlineExceeded {
+		return s.err
+	}
+	return context.Canceled
+}
+
+// AfterFunc makes contexts that the standard library derives cost no goroutine.
+func (s *scope) AfterFunc(f func()) (stop func() bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		go f()
+		return func() bool { return false }
+	}
+	a := &afterFunc{f}
+	if s.after == nil {
+		s.after = make(map[*afterFunc]struct{})
+	}
+	s.after[a] = struct{}{}
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_, there := s.after[a]
+		delete(s.after, a)
+		return there
+	}
+}
+
+// close makes the scope done.
+func (s *scope) close(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	if s.done != nil {
+		close(s.done)
+	}
+	for a := range s.after {
+		go a.f()
+	}
+	s.after = nil
+}
+
+// closeFrom closes the scopes of a task from the innermost out to this one.
+func (s *scope) closeFrom(innermost *scope, err error) {
+	for x := innermost; x != nil; x = x.outer {
+		x.close(err)
+		if x == s {
+			return
+		}
+	}
+}
+
+// scopeOf finds the scope that ctx belongs to, or nil.
+func scopeOf(ctx context.Context) *scope {
+	if s, ok := ctx.(*scope); ok {
+		return s
+	}
+	s, _ := ctx.Value(scopeKey{}).(*scope)
+	return s
+}
+
+// within says whether ctx adds nothing to the scopes of t: its end is t's own
+// affair.
+func within(ctx context.Context, t *loop.Task) bool {
+	if s, ok := ctx.(*scope); ok && s.task == t {
+		return true
+	}
+	done := ctx.Done()
+	if done == nil {
+		return true
+	}
+	s := scopeOf(ctx)
+	return s != nil && s.task == t && s.Done() == done
+}
+
+// task returns the running task, which is to park under ctx.
+func runningTask() (*loop.Task, error) {
+	if _, t := loop.Current(); t != nil {
+		return t, nil
+	}
+	return nil, ErrNotTask
+}
+
+// park parks t, the running task, under ctx.
+func park(ctx context.Context, t *loop.Task, a loop.Aborter) error {
+	if within(ctx, t) {
+		return t.Park(a)
+	}
+	stop, err := watch(ctx, t)
+	if err != nil {
+		return err
+	}
+	err = t.Park(a)
+	stop()
+	return err
+}
+
+// watch makes t leave its next park when ctx is done.
+func watch(ctx context.Context, t *loop.Task) (stop func() bool, err error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	n := t.Parks() + 1
+	return context.AfterFunc(ctx, func() {
+		h := new(loop.Handle)
+		h.Init(loop.Func(func() { t.Leave(n, context.Cause(ctx)) }))
+		t.Loop().Post(h)
+	}), nil
+}
+
+// Sleep parks the task for d. A d of zero or less gives the other ready tasks
+// their turn, once. It is asyncio's sleep.
+//
+// Errors:
+//   - a [CanceledError] if the task is canceled, the cause of ctx if that is done.
+//   - [ErrNotTask] outside of tasks.
+func Sleep(ctx context.Context, d time.Duration) error {
+	t, err := runningTask()
+	if err != nil {
+		return err
+	}
+	if d <= 0 {
+		if !within(ctx, t) && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return t.Yield()
+	}
+	if within(ctx, t) {
+		return t.SleepUntil(t.Loop().Now().Add(d))
+	}
+	stop, err := watch(ctx, t)
+	if err != nil {
+		return err
+	}
+	err = t.SleepUntil(t.Loop().Now().Add(d))
+	stop()
+	return err
+}
+
+// isCancellation says whether err is, or wraps, the delivery of a cancellation.
+// The errors of a group are errors, whatever is among them.
+func isCancellation(err error) bool {
+	if err == nil {
+		return false
+	}
+	var ce *CanceledError
+	var ge *GroupError
+	return errors.As(err, &ce) && !errors.As(err, &ge)
+}

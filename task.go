@@ -1,0 +1,295 @@
+package rondo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rondo-go/rondo/loop"
+)
+
+// core is a task without the type of its result.
+type core struct {
+	loop.Task
+	scope     scope
+	inner     *scope // the innermost scope open now
+	runtime   *Loop
+	err       error
+	canceled  bool
+	canceling bool // a request is on its way through what it waits for
+	retrieved bool // somebody has seen err
+	name      string
+	group     *Group
+}
+
+// A Task is a running function and its result. It is made by [Spawn],
+// [Group.Go] and [Go].
+type Task[T any] struct {
+	core
+	fn    func(context.Context) (T, error)
+	value T
+}
+
+// A TaskOption is an option of a task: [WithName].
+type TaskOption func(*core)
+
+// WithName names the task, for humans.
+func WithName(name string) TaskOption { return func(c *core) { c.name = name } }
+
+// Spawn starts fn as a task on the loop of the calling task or callback, and
+// returns at once: the task's first step runs in the loop's next iteration. The
+// task gets a context of its own, with the values and the deadline of ctx. It is
+// not canceled when the calling task is (use [WithGroup] for that); it is if ctx
+// is derived by the standard library, and ends.
+//
+// A task that is not awaited is no leak: Run cancels what is left when main
+// ends, waits for it, and reports errors that nobody saw.
+//
+// It panics off the loop, where [SpawnThreadsafe] is the call.
+func Spawn[T any](ctx context.Context, fn func(context.Context) (T, error), opts ...TaskOption) *Task[T] {
+	l, _ := loop.Current()
+	if l == nil {
+		panic("rondo: Spawn off the loop (use SpawnThreadsafe)")
+	}
+	x := &Task[T]{fn: fn}
+	x.init(ctx, l, opts)
+	l.Start(&x.Task, x)
+	return x
+}
+
+// spawnCore starts a function without a result.
+func spawnCore(ctx context.Context, l *loop.Loop, fn func(context.Context) error, g *Group, opts []TaskOption) *core {
+	p := &proc{fn: fn}
+	p.group = g
+	p.init(ctx, l, opts)
+	l.Start(&p.Task, p)
+	return &p.core
+}
+
+// A proc is a task that has only an error.
+type proc struct {
+	core
+	fn func(context.Context) error
+}
+
+func (p *proc) Run(*loop.Task) { p.err = p.fn(&p.scope) }
+
+func (x *Task[T]) Run(*loop.Task) { x.value, x.err = x.fn(&x.scope) }
+
+func (c *core) init(ctx context.Context, l *loop.Loop, opts []TaskOption) {
+	c.runtime = l.Data.(*Loop)
+	c.Data = c
+	c.scope.task = &c.Task
+	c.inner = &c.scope
+	if s, ok := ctx.(*scope); ok {
+		c.scope.parent = s
+	} else {
+		c.scope.parent = ctx
+		c.follow(ctx, l)
+	}
+	for _, o := range opts {
+		o(c)
+	}
+}
+
+// follow makes the end of a context that is not a scope cancel the task.
+func (c *core) follow(ctx context.Context, l *loop.Loop) {
+	done := ctx.Done()
+	if done == nil {
+		return
+	}
+	if s := scopeOf(ctx); s != nil && s.Done() == done {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() {
+		h := new(loop.Handle)
+		h.Init(loop.Func(func() { c.cancel(context.Cause(ctx).Error()) }))
+		l.Post(h)
+	})
+	h := new(loop.Handle)
+	h.Init(loop.Func(func() { stop() }))
+	c.Done.Add(l, h)
+}
+
+// Failed implements [loop.Body].
+func (c *core) Failed(_ *loop.Task, err error) { c.err = err }
+
+// Ended implements [loop.Body]. Cancellation follows asyncio: a task whose
+// body let a CanceledError out is canceled, asked or not; one that returned
+// while a request was due is canceled too.
+func (c *core) Ended(*loop.Task) {
+	if message, due := c.CancelPending(); due && c.err == nil {
+		c.err = loop.Canceled(message)
+	}
+	if c.err != nil {
+		if isCancellation(c.err) || c.Cancelling() > 0 && errors.Is(c.err, context.Canceled) {
+			c.canceled = true
+		} else if c.group == nil {
+			c.runtime.failed(c)
+		}
+	}
+	c.scope.close(context.Canceled)
+	if c.group != nil {
+		c.group.childDone(c)
+	}
+}
+
+func (c *core) cancel(message string) bool {
+	if c.Finished() {
+		return false
+	}
+	c.scope.closeFrom(c.inner, context.Canceled)
+	return c.Task.Cancel(message)
+}
+
+// coreOf returns the core of a task of this package.
+func coreOf(t *loop.Task) *core {
+	c, _ := t.Data.(*core)
+	return c
+}
+
+// Name returns the task's name, or "".
+func (c *core) Name() string { return c.name }
+
+// Cancel asks the task to end: the call that parks it now, or the next one,
+// returns a [CanceledError] with the message, once. If it awaits another task
+// or a future, that is canceled in turn. Cancel returns false if the task is
+// done. It is for the loop's thread.
+func (c *core) Cancel(message string) bool { return c.cancel(message) }
+
+// Uncancel takes one request to cancel back, and returns how many are left.
+func (c *core) Uncancel() int { return c.Task.Uncancel() }
+
+// Cancelling returns the number of requests to cancel not taken back.
+func (c *core) Cancelling() int { return c.Task.Cancelling() }
+
+// Canceled says whether the task is done and was canceled.
+func (c *core) Canceled() bool { return c.Finished() && c.canceled }
+
+// Result returns the result of a task that is done; else the error is
+// [ErrNotDone].
+func (x *Task[T]) Result() (T, error) {
+	if !x.Finished() {
+		var zero T
+		return zero, ErrNotDone
+	}
+	x.retrieved = true
+	return x.value, x.err
+}
+
+// Await parks the calling task until x is done, and returns its result. If x is
+// done already it returns at once. A caller that is canceled meanwhile passes
+// the request on to x, as asyncio does; one whose context ends leaves x alone.
+// On a goroutine off the loop, Await blocks it.
+//
+// Errors: that of x; those of [Sleep]; an error that names the cycle if x and
+// the caller wait for each other.
+func (x *Task[T]) Await(ctx context.Context) (T, error) {
+	if err := x.await(ctx); err != nil {
+		var zero T
+		return zero, err
+	}
+	return x.value, x.err
+}
+
+// await parks the calling task, or blocks the calling goroutine, until c is done.
+func (c *core) await(ctx context.Context) error {
+	here, t := loop.Current()
+	if here != c.Loop() {
+		return c.awaitElsewhere(ctx, here, t)
+	}
+	switch {
+	case c.Finished():
+	case t == nil:
+		return ErrNotTask
+	case t == &c.Task:
+		return fmt.Errorf("%w: task %s awaits itself", ErrCycle, c.label())
+	default:
+		c.Done.Add(here, t.Step())
+		if err := park(ctx, t, c); err != nil {
+			c.Done.Remove(t.Step())
+			return err
+		}
+	}
+	c.retrieved = true
+	return nil
+}
+
+// Abort implements [loop.Aborter] for tasks that await c.
+func (c *core) Abort(t *loop.Task, reason loop.Reason, err error) loop.Verdict {
+	if c.Finished() {
+		return loop.Refused
+	}
+	if reason == loop.Leave || c.canceling {
+		// In a cycle of tasks that await one another, the request has come
+		// round: this one leaves, and the others follow.
+		c.Done.Remove(t.Step())
+		return loop.Aborted
+	}
+	c.canceling = true
+	defer func() { c.canceling = false }()
+	if c.cancel(message(err)) {
+		return loop.Passed
+	}
+	return loop.Refused
+}
+
+func message(err error) string {
+	if ce, ok := err.(*CanceledError); ok {
+		return ce.Message
+	}
+	return ""
+}
+
+// awaitElsewhere waits for a task of another loop than the caller's, if the
+// caller has one: it lets that loop tell when the task is done.
+func (c *core) awaitElsewhere(ctx context.Context, here *loop.Loop, t *loop.Task) error {
+	if here != nil && t == nil {
+		return ErrNotTask
+	}
+	told := make(chan struct{})
+	var wake *loop.Handle
+	if t != nil {
+		wake = new(loop.Handle)
+		wake.Init(loop.Func(func() { t.Unpark() }))
+	}
+	tell := new(loop.Handle)
+	tell.Init(loop.Func(func() {
+		c.retrieved = true
+		close(told)
+		if t != nil {
+			here.Post(wake)
+		}
+	}))
+	ask := new(loop.Handle)
+	ask.Init(loop.Func(func() { c.Done.Add(c.Loop(), tell) }))
+	if c.Loop().Post(ask) != nil {
+		return nil // its loop is closed, and so it is done
+	}
+	if t == nil {
+		select {
+		case <-told:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for {
+		select {
+		case <-told:
+			return nil
+		default:
+		}
+		if err := park(ctx, t, loop.AbortFunc(func() { wake.Cancel() })); err != nil {
+			return err
+		}
+	}
+}
+
+// label names the task for humans.
+func (c *core) label() string {
+	if c.name != "" {
+		return c.name
+	}
+	return fmt.Sprintf("%p", c)
+}

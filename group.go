@@ -104,8 +104,8 @@ func Go[T any](g *Group, fn func(ctx context.Context) (T, error), opts ...TaskOp
 	admitted := g.admits()
 	x := &Task[T]{fn: fn}
 	x.group = g
-	x.init(&g.scope, g.owner.Loop(), opts)
-	g.owner.Loop().Start(&x.Task, x)
+	x.init(&g.scope, g.owner.Loop(), x, opts)
+	g.owner.Loop().Start(&x.Task)
 	g.children = append(g.children, &x.core)
 	if !admitted {
 		x.cancel("")

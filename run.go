@@ -243,12 +243,9 @@ func RunningLoop() *Loop {
 // the loop is closed, the error is [ErrClosed].
 func SpawnThreadsafe[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error), opts ...TaskOption) (*Task[T], error) {
 	x := &Task[T]{fn: fn}
+	x.init(ctx, l.Loop, x, opts)
 	h := new(loop.Handle)
-	x.Prepare(l.Loop)
-	h.Init(loop.Func(func() {
-		x.init(ctx, l.Loop, opts)
-		l.Start(&x.Task, x)
-	}))
+	h.Init(loop.Func(func() { l.Start(&x.Task) }))
 	if err := l.Post(h); err != nil {
 		return nil, fmt.Errorf("spawn: %w", err)
 	}

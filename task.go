@@ -52,8 +52,8 @@ func Spawn[T any](ctx context.Context, fn func(context.Context) (T, error), opts
 		panic("rondo: Spawn off the loop (use SpawnThreadsafe)")
 	}
 	x := &Task[T]{fn: fn}
-	x.init(ctx, l, opts)
-	l.Start(&x.Task, x)
+	x.init(ctx, l, x, opts)
+	l.Start(&x.Task)
 	return x
 }
 
@@ -61,8 +61,8 @@ func Spawn[T any](ctx context.Context, fn func(context.Context) (T, error), opts
 func spawnCore(ctx context.Context, l *loop.Loop, fn func(context.Context) error, g *Group, opts []TaskOption) *core {
 	p := &proc{fn: fn}
 	p.group = g
-	p.init(ctx, l, opts)
-	l.Start(&p.Task, p)
+	p.init(ctx, l, p, opts)
+	l.Start(&p.Task)
 	return &p.core
 }
 
@@ -76,7 +76,8 @@ func (p *proc) Run(*loop.Task) { p.err = p.fn(&p.scope) }
 
 func (x *Task[T]) Run(*loop.Task) { x.value, x.err = x.fn(&x.scope) }
 
-func (c *core) init(ctx context.Context, l *loop.Loop, opts []TaskOption) {
+func (c *core) init(ctx context.Context, l *loop.Loop, body loop.Body, opts []TaskOption) {
+	c.Init(l, body)
 	c.runtime = l.Data.(*Loop)
 	c.Data = c
 	c.scope.task = &c.Task

@@ -145,17 +145,17 @@ func (e *PanicError) Unwrap() error {
 // FailNow does).
 var ErrGoexit = errors.New("rondo: task called runtime.Goexit")
 
-// Prepare binds t to l before Start, so that other goroutines may ask for its
-// loop. It is not needed on the loop's thread.
-func (t *Task) Prepare(l *Loop) { t.loop = l }
-
-// Start makes t a task of l with the given body, and schedules its first step.
-// T must be zero. It must be called on the loop's thread.
-func (l *Loop) Start(t *Task, body Body) {
+// Init makes t, which must be zero, a task of l with the given body. It may be
+// called on any goroutine, before Start.
+func (t *Task) Init(l *Loop, body Body) {
 	t.loop, t.body = l, body
 	t.step = Handle{kind: kindStart, task: t}
 	t.Waiter.Task = t
 	t.timer.kind, t.timer.task = kindWake, t
+}
+
+// Start schedules the first step of t, on the loop's thread.
+func (l *Loop) Start(t *Task) {
 	t.index = len(l.tasks)
 	l.tasks = append(l.tasks, t)
 	l.push(&t.step)

@@ -9,28 +9,31 @@ import (
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
+	"github.com/rondo-go/rondo/loop"
 )
 
 // A conn is one connection to a host. It is used by one exchange at a time.
 type conn struct {
+	s        *Session
 	host     *host
 	raw      *rondo.Conn
-	tls      *tls.Conn // nil for http
-	in       []byte    // bytes of the connection that nobody has taken yet
-	own      []byte    // the buffer that in lies in, nil if that is the loop's own
-	deadline time.Time // for reading, as armed
-	used     bool      // it has answered before
+	tls      *tls.Conn  // nil for http
+	in       []byte     // bytes of the connection that nobody has taken yet
+	own      []byte     // the buffer that in lies in, nil if that is the loop's own
+	holder   *loop.Task // tells c before it parks, so that in can be saved
+	deadline time.Time  // for reading, as armed
+	used     bool       // it has answered before
 
 	prev, next *conn // in a connList
 	idleSince  time.Time
 }
 
 // fill reads into c.in, which is empty, parking until something comes.
-func (c *conn) fill(ctx context.Context, s *Session) error {
+func (c *conn) fill(ctx context.Context) error {
 	if ownContext(ctx) {
-		return c.read(s)
+		return c.read()
 	}
-	return c.under(ctx, func() error { return c.read(s) })
+	return c.under(ctx, func() error { return c.read() })
 }
 
 // ownContext reports whether the end of ctx cancels the task itself, and thereby whatever
@@ -67,16 +70,16 @@ func contextFault(ctx context.Context) error {
 	return &fault{KindCanceled, err}
 }
 
-func (c *conn) read(s *Session) (err error) {
+func (c *conn) read() (err error) {
 	if c.tls == nil {
-		c.settle(s)
+		c.settle()
 		c.in, err = c.raw.Borrow()
 		return err
 	}
 	// The buffer of a TLS connection is its own, not one that all share: tls.Conn may
 	// park after it has filled it, to look at an alert that follows the data.
 	if c.own == nil {
-		c.own = s.bufs.get()
+		c.own = c.s.bufs.get()
 	}
 	n, err := c.tls.Read(c.own)
 	if c.in = c.own[:n]; n > 0 {
@@ -85,23 +88,53 @@ func (c *conn) read(s *Session) (err error) {
 	return err
 }
 
-// hold makes c.in outlast a park. It costs a copy, but only of what did not fit the piece that
-// was handed out: the bytes between a head and the first call of Next, and chunks that came together.
-func (c *conn) hold(s *Session) {
+// hold makes c.in, of which a part is left, outlast a park. The rest stays where it is, in the loop's
+// buffer, as long as the task goes on without parking, which it mostly does; it is
+// copied when it parks, and only then.
+func (c *conn) hold() {
+	if len(c.in) == 0 {
+		c.let()
+		return
+	}
+	if c.own != nil || c.holder != nil {
+		return
+	}
+	_, t := loop.Current()
+	if t == nil || t.OnPark != nil {
+		c.Call()
+		return
+	}
+	c.holder, t.OnPark = t, c
+}
+
+// Call is the holding task about to park: it implements [loop.Call].
+func (c *conn) Call() {
+	c.holder = nil
 	if len(c.in) == 0 || c.own != nil {
 		return
 	}
-	c.own = s.bufs.get()
+	c.own = c.s.bufs.get()
 	if len(c.own) < len(c.in) {
 		c.own = make([]byte, len(c.in))
 	}
 	c.in = c.own[:copy(c.own, c.in)]
 }
 
+// let takes back what hold asked for.
+func (c *conn) let() {
+	if t := c.holder; t != nil {
+		c.holder = nil
+		if t.OnPark == loop.Call(c) {
+			t.OnPark = nil
+		}
+	}
+}
+
 // settle gives the buffer back once all that was in it has been taken.
-func (c *conn) settle(s *Session) {
+func (c *conn) settle() {
+	c.let()
 	if c.own != nil && len(c.in) == 0 {
-		s.bufs.put(c.own)
+		c.s.bufs.put(c.own)
 		c.own, c.in = nil, nil
 	}
 }
@@ -143,7 +176,7 @@ func (s *Session) dial(ctx context.Context, h *host, total time.Time) (*conn, er
 	if err != nil {
 		return nil, s.dialFault(ctx, err, kind)
 	}
-	c := &conn{host: h, raw: raw}
+	c := &conn{s: s, host: h, raw: raw}
 	if h.key.tls {
 		if err := s.handshake(ctx, c, total); err != nil {
 			raw.Close()

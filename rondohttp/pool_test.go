@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -212,6 +213,28 @@ func TestResponseSurvivesAPark(t *testing.T) {
 		}
 		if got != "hello world" {
 			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestResponseSurvivesItsTask(t *testing.T) {
+	url, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, strings.Repeat(r.URL.Path[1:], 1000)) })
+	run(t, func(ctx context.Context, s *Session) {
+		ask := func(path string) *rondo.Task[*Response] {
+			return rondo.Spawn(ctx, func(ctx context.Context) (*Response, error) { return s.Get(ctx, url+"/"+path) })
+		}
+		a, b := ask("a"), ask("b")
+		for want, task := range map[string]*rondo.Task[*Response]{"a": a, "b": b} {
+			r, err := task.Await(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			defer func() {
+				if got, err := r.Bytes(ctx); string(got) != strings.Repeat(want, 1000) || err != nil {
+					t.Errorf("%.10q, want %q, %v", got, want, err)
+				}
+			}()
 		}
 	})
 }

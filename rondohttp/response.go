@@ -156,7 +156,7 @@ func (r *Response) raw(ctx context.Context, limit int) ([]byte, error) {
 			}
 			return data, nil
 		case len(data) > 0:
-			r.c.hold(r.s)
+			r.c.hold()
 			return data, nil
 		}
 	}
@@ -165,7 +165,7 @@ func (r *Response) raw(ctx context.Context, limit int) ([]byte, error) {
 // fill waits for more of the body.
 func (r *Response) fill(ctx context.Context) error {
 	late := r.c.arm(r.s.timeouts.Read, KindTimeoutRead, r.total)
-	err := r.c.fill(ctx, r.s)
+	err := r.c.fill(ctx)
 	var f *fault
 	switch {
 	case err == nil, err == io.EOF, errors.As(err, &f):

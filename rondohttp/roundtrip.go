@@ -41,13 +41,18 @@ func (s *Session) RoundTrip(req *http.Request) (*http.Response, error) {
 // elsewhere runs f as a task of the session's loop, and blocks the calling goroutine until it is done. When
 // ctx is done the task is canceled, and waited for all the same: f may write into the caller's memory.
 func (s *Session) elsewhere(ctx context.Context, f func(ctx context.Context) error) error {
+	ran := false
 	task, err := rondo.SpawnThreadsafe(ctx, s.loop, func(ctx context.Context) (struct{}, error) {
+		ran = true
 		return struct{}{}, f(ctx)
 	})
 	if err != nil {
 		return err
 	}
 	_, err = task.Await(context.WithoutCancel(ctx))
+	if err == nil && !ran {
+		return rondo.ErrClosed // between the one call and the other
+	}
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
 		return cause // that of the goroutine, not that of the task which served it
 	}

@@ -212,7 +212,7 @@ func (s *Session) send(ctx context.Context, x *exchange) (*Response, error) {
 			return r, nil
 		}
 		again := c.used && s.retries(x, err)
-		c.discard(s)
+		c.discard()
 		s.pool.close(c)
 		if c = nil; again {
 			if again, _ = x.body.restart(); again {
@@ -281,7 +281,7 @@ func (s *Session) roundTrip(ctx context.Context, x *exchange, c *conn) (*Respons
 		r.Decoded, r.ContentLength, r.gz = true, -1, newGunzip(r)
 		fallthrough
 	default:
-		c.hold(s)
+		c.hold()
 	}
 	return r, nil
 }
@@ -297,7 +297,7 @@ const maxInterim = 16
 func (s *Session) readHead(ctx context.Context, c *conn, head *http1.Head) error {
 	for interim := 0; ; {
 		if len(c.in) == 0 {
-			if err := c.fill(ctx, s); err != nil {
+			if err := c.fill(ctx); err != nil {
 				return err
 			}
 		}
@@ -413,7 +413,7 @@ func (s *Session) writeBody(ctx context.Context, x *exchange, c *conn, p []byte)
 // release takes back a connection from an exchange that is over.
 func (s *Session) release(c *conn, reuse bool) {
 	h := c.host
-	c.discard(s)
+	c.discard()
 	if reuse && !s.closed {
 		s.pool.put(c, time.Now())
 		s.watchIdle()
@@ -424,9 +424,9 @@ func (s *Session) release(c *conn, reuse bool) {
 }
 
 // discard drops what has come and was not taken.
-func (c *conn) discard(s *Session) {
+func (c *conn) discard() {
 	c.in = nil
-	c.settle(s)
+	c.settle()
 }
 
 // CloseIdle closes the connections that are not in use.

@@ -66,21 +66,9 @@ func demo(concurrency int, s streams) error {
 		Retry: fetch.Retry{Max: 2}, Digest: true, Stage: "words",
 	})
 	show := fetch.NewProgress(s.err, fetcher.State)
-	done := make(chan struct{})
-	defer close(done)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	go func() {
-		for _, act := range []func(){fetcher.Stop, func() { cancel(errInterrupted) }} {
-			select {
-			case <-s.interrupt:
-				act()
-			case <-done:
-				return
-			}
-		}
-	}()
-	sum, err := fetcher.Run(ctx)
+	sum, err := interruptible(ctx, cancel, fetcher, s.interrupt)
 	show.Close()
 	if err != nil {
 		return err

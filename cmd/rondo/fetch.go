@@ -37,9 +37,6 @@ func runFetch(args []string, s streams) int {
 	return report(s.err, "fetch", err)
 }
 
-// errInterrupted is the cause of a run that was told to end at once.
-var errInterrupted = errors.New("interrupted")
-
 // run fetches and prints the summary. The error is of the run as a whole; failures of URLs are in the summary.
 func (f *fetchFlags) run(s streams) (*fetch.Summary, error) {
 	cfg, err := f.config()
@@ -85,19 +82,7 @@ func (f *fetchFlags) run(s streams) (*fetch.Summary, error) {
 		cfg.Workers = fetch.NewWorkers(ctx, *wc)
 	}
 	fetcher = fetch.New(cfg)
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		for _, act := range []func(){fetcher.Stop, func() { cancel(errInterrupted) }, func() { os.Exit(exitFailed) }} {
-			select {
-			case <-s.interrupt:
-				act()
-			case <-done:
-				return
-			}
-		}
-	}()
-	sum, err := fetcher.Run(ctx)
+	sum, err := interruptible(ctx, cancel, fetcher, s.interrupt)
 	if cfg.Workers != nil {
 		cfg.Workers.Close()
 	}

@@ -1,5 +1,3 @@
-//go:build ignore
-
 // Command hello asks each host:port on its command line for its status line, all at once.
 package main
 

@@ -91,7 +91,7 @@ func (s *socket) read(p []byte) (n int, err error, ok bool) {
 	switch {
 	case len(s.in) > 0:
 		n = copy(p, s.in)
-		s.in = nil
+		s.in = s.in[n:]
 		return n, nil, true
 	case s.readErr != nil:
 		return 0, s.readErr, true

@@ -76,7 +76,9 @@ func Run(main func(ctx context.Context) error, opts ...Option) error {
 	leaveProcs := needProcs()
 	defer leaveProcs()
 	l := &Loop{conns: make(map[closer]struct{})}
-	l.Loop = loop.New(loop.Options{Poller: o.poller, Virtual: o.virtual})
+	l.Loop = loop.New(loop.Options{Poller: o.poller, Virtual: o.virtual, OnPanic: func(err error) {
+		slog.Error("rondo: callback panicked", "error", err)
+	}})
 	l.Data = l
 	var task *core
 	l.CallSoon(loop.Func(func() {

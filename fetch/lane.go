@@ -59,7 +59,10 @@ func (l *lane) run(ctx context.Context) error {
 					return err
 				}
 			case end:
-				return err
+				if err != nil {
+					l.f.fail(err) // returned here it would cancel what is in hand
+				}
+				return nil
 			default:
 				if err := await(ctx, l.lines.OnReady); err != nil {
 					return err

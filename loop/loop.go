@@ -9,7 +9,6 @@ package loop
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -87,8 +86,8 @@ type Options struct {
 	// nothing is ready, no timer runs, and no I/O or thread is awaited.
 	// Otherwise the loop then waits for other goroutines.
 	ExitIdle bool
-	// OnPanic is told of panics in callbacks, as *[PanicError]s; by default
-	// they go to slog. They never stop the loop.
+	// OnPanic is told of panics in callbacks, as *[PanicError]s. They never
+	// stop the loop.
 	OnPanic func(error)
 }
 
@@ -96,7 +95,7 @@ type Options struct {
 func New(o Options) *Loop {
 	l := &Loop{poller: o.Poller, virtual: o.Virtual, exitIdle: o.ExitIdle, onPanic: o.OnPanic, epoch: time.Now()}
 	if l.onPanic == nil {
-		l.onPanic = func(err error) { slog.Error("rondo: callback panicked", "error", err) }
+		l.onPanic = func(error) {}
 	}
 	return l
 }

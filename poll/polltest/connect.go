@@ -169,7 +169,7 @@ func testListenReusePort(r *Rig) {
 }
 
 func testListenBadAddress(r *Rig) {
-	for _, address := range []string{"", "127.0.0.1", "127.0.0.1:99999", "[::1:0"} {
+	for _, address := range []string{"", "127.0.0.1", "127.0.0.1:99999", "[::1:0", "localhost:0"} {
 		if l, err := r.P.Listen("tcp", address, false); err == nil {
 			r.Close(l)
 			r.Errorf("listening at %q", address)

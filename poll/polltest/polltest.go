@@ -16,7 +16,7 @@ import (
 
 // patience is how long a test waits for what must happen. It is real time, and
 // spent only by a test that fails.
-const patience = 2 * time.Second
+const patience = 20 * time.Second
 
 // Run runs the suite, each test with a poller that newPoller makes.
 func Run(t *testing.T, newPoller func() (poll.Poller, error)) {

@@ -166,5 +166,6 @@ func (d *detached) setDeadline(t time.Time, deadlines ...*time.Time) error {
 	for _, deadline := range deadlines {
 		*deadline = t
 	}
+	d.s.change()
 	return nil
 }

@@ -1,6 +1,7 @@
 package portable
 
 import (
+	"context"
 	"io"
 	"net"
 	"testing"
@@ -108,4 +109,54 @@ func TestPollerCloseLingersForWrites(t *testing.T) {
 		}
 		b.Close()
 	})
+}
+
+// A failed write counts what the peer got, also of the piece that failed.
+func TestDetachedWriteCountsWhatWasSent(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &polltest.Rig{TB: t, P: p}
+	for _, sent := range []int{10, writeSize, writeSize + 10} {
+		a, b := net.Pipe()
+		e, err := p.Adopt(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := e.Detach()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			io.ReadFull(b, make([]byte, sent))
+			b.Close()
+		}()
+		if n, err := d.Write(make([]byte, 3*writeSize)); n != sent || err == nil {
+			t.Errorf("wrote %d, %v, want %d and an error", n, err, sent)
+		}
+		r.Close(d, e)
+	}
+	r.Close(p)
+}
+
+// The goroutine of a connect may succeed after the endpoint was closed.
+func TestDialClosesWhatNobodyWants(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	told := false
+	d := &dial{cancel: func() {}, abandoned: true}
+	d.run(context.Background(), "tcp", nil, ln.Addr(), func() { told = true })
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF || !told {
+		t.Errorf("read: %v, want the end", err)
+	}
 }

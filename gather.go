@@ -25,7 +25,7 @@ func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, err
 		g.cores[i] = &tasks[i].core
 		h := new(loop.Handle)
 		h.Init(gatherDone{g, g.cores[i]})
-		tasks[i].Done.Add(t.Loop(), h)
+		tasks[i].k.Done.Add(t.Loop(), h)
 	}
 	if g.left > 0 {
 		if err := park(ctx, t, g); err != nil {

@@ -10,7 +10,7 @@ import (
 // A Group is a scope for tasks: [WithGroup] does not return before all of them
 // are done. It is for the loop's thread.
 type Group struct {
-	scope
+	scope          scope
 	owner          *core
 	children       []*core // not done, in order of creation
 	errs           []error
@@ -60,11 +60,11 @@ func WithGroup(ctx context.Context, body func(g *Group) error) error {
 	}
 	g := &Group{owner: coreOf(t)}
 	g.scope.parent, g.scope.task = ctx, t
-	g.outer, g.owner.inner = g.owner.inner, &g.scope
+	g.scope.outer, g.owner.inner = g.owner.inner, &g.scope
 	err = g.call(body)
 	err = g.exit(ctx, err)
-	g.close(context.Canceled)
-	g.owner.inner = g.outer
+	g.scope.close(context.Canceled)
+	g.owner.inner = g.scope.outer
 	return err
 }
 
@@ -74,9 +74,9 @@ func (g *Group) call(body func(*Group) error) (err error) {
 	defer func() {
 		if !returned {
 			g.abort()
-			g.exit(g.parent, nil)
-			g.close(context.Canceled)
-			g.owner.inner = g.outer
+			g.exit(g.scope.parent, nil)
+			g.scope.close(context.Canceled)
+			g.owner.inner = g.scope.outer
 		}
 	}()
 	err = body(g)
@@ -94,7 +94,7 @@ func (g *Group) Go(fn func(ctx context.Context) error, opts ...TaskOption) {
 	if !g.admits() {
 		return
 	}
-	g.children = append(g.children, spawnCore(&g.scope, g.owner.Loop(), fn, g, opts))
+	g.children = append(g.children, spawnCore(&g.scope, g.owner.k.Loop(), fn, g, opts))
 }
 
 // Go starts fn as a task of the group, and returns it to be awaited for its
@@ -104,8 +104,8 @@ func Go[T any](g *Group, fn func(ctx context.Context) (T, error), opts ...TaskOp
 	admitted := g.admits()
 	x := &Task[T]{fn: fn}
 	x.group = g
-	x.init(&g.scope, g.owner.Loop(), x, opts)
-	g.owner.Loop().Start(&x.Task)
+	x.init(&g.scope, g.owner.k.Loop(), (*taskBody[T])(x), opts)
+	g.owner.k.Loop().Start(&x.k)
 	g.children = append(g.children, &x.core)
 	if !admitted {
 		x.cancel("")
@@ -117,7 +117,7 @@ func (g *Group) admits() bool {
 	if g.ended && len(g.children) == 0 {
 		panic("rondo: Group.Go after the group has ended")
 	}
-	if here, _ := loop.Current(); here != g.owner.Loop() {
+	if here, _ := loop.Current(); here != g.owner.k.Loop() {
 		panic("rondo: Group.Go off the group's loop")
 	}
 	return !g.aborting
@@ -128,7 +128,7 @@ func (g *Group) Cancel() { g.abort() }
 
 func (g *Group) abort() {
 	g.aborting = true
-	g.closeFrom(g.owner.inner, context.Canceled)
+	g.scope.closeFrom(g.owner.inner, context.Canceled)
 	for _, c := range append([]*core(nil), g.children...) {
 		c.cancel("")
 	}
@@ -139,7 +139,7 @@ func (g *Group) childDone(c *core) {
 	// The rest happens in the callback's turn, as in asyncio.
 	h := new(loop.Handle)
 	h.Init(groupDone{g, c})
-	c.Done.Add(c.Loop(), h)
+	c.k.Done.Add(c.k.Loop(), h)
 }
 
 type groupDone struct {
@@ -157,7 +157,7 @@ func (d groupDone) Call() {
 	}
 	if len(g.children) == 0 && g.waiting {
 		g.waiting = false
-		g.owner.Unpark()
+		g.owner.k.Unpark()
 	}
 	if c.err == nil || c.canceled {
 		return
@@ -166,7 +166,7 @@ func (d groupDone) Call() {
 	if !g.aborting && !g.parentCanceled {
 		g.abort()
 		g.parentCanceled = true
-		g.owner.Task.Cancel("")
+		g.owner.k.Cancel("")
 	}
 }
 
@@ -182,7 +182,7 @@ func (g *Group) exit(ctx context.Context, err error) error {
 	}
 	for len(g.children) > 0 {
 		g.waiting = true
-		if e := park(ctx, &g.owner.Task, loop.AbortFunc(func() { g.waiting = false })); e != nil {
+		if e := park(ctx, &g.owner.k, loop.AbortFunc(func() { g.waiting = false })); e != nil {
 			g.waiting = false
 			if !g.aborting {
 				canceled = e
@@ -193,7 +193,7 @@ func (g *Group) exit(ctx context.Context, err error) error {
 			}
 		}
 	}
-	if g.parentCanceled && g.owner.Uncancel() == 0 {
+	if g.parentCanceled && g.owner.k.Uncancel() == 0 {
 		canceled = nil
 	}
 	if canceled != nil && len(g.errs) == 0 {
@@ -205,9 +205,9 @@ func (g *Group) exit(ctx context.Context, err error) error {
 	if len(g.errs) == 0 {
 		return nil
 	}
-	if g.owner.Cancelling() > 0 {
-		g.owner.Uncancel()
-		g.owner.Task.Cancel("")
+	if g.owner.k.Cancelling() > 0 {
+		g.owner.k.Uncancel()
+		g.owner.k.Cancel("")
 	}
 	return &GroupError{g.errs}
 }

@@ -19,7 +19,8 @@ type Loop struct {
 	*loop.Loop
 	conns    map[closer]struct{} // open connections and listeners
 	scratch  [1]byte
-	failures []*core // failed tasks whose errors nobody has seen yet
+	watched  []*watched // on the virtual clock
+	failures []*core    // failed tasks whose errors nobody has seen yet
 }
 
 // A closer is something with a descriptor, closed at the latest with the loop.
@@ -76,7 +77,7 @@ func Run(main func(ctx context.Context) error, opts ...Option) error {
 	leaveProcs := needProcs()
 	defer leaveProcs()
 	l := &Loop{conns: make(map[closer]struct{})}
-	l.Loop = loop.New(loop.Options{Poller: o.poller, Virtual: o.virtual, OnPanic: func(err error) {
+	l.Loop = loop.New(loop.Options{Poller: o.poller, Virtual: o.virtual, BeforeJump: l.leaveDone, OnPanic: func(err error) {
 		slog.Error("rondo: callback panicked", "error", err)
 	}})
 	l.Data = l
@@ -118,7 +119,7 @@ func Run(main func(ctx context.Context) error, opts ...Option) error {
 func (l *Loop) stopAfter(c *core) {
 	h := new(loop.Handle)
 	h.Init(loop.Func(l.Stop))
-	c.Done.Add(l.Loop, h)
+	c.k.Done.Add(l.Loop, h)
 }
 
 // finish cancels the tasks that are left, runs the loop until they are done,
@@ -245,9 +246,9 @@ func RunningLoop() *Loop {
 // the loop is closed, the error is [ErrClosed].
 func SpawnThreadsafe[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error), opts ...TaskOption) (*Task[T], error) {
 	x := &Task[T]{fn: fn}
-	x.init(ctx, l.Loop, x, opts)
+	x.init(ctx, l.Loop, (*taskBody[T])(x), opts)
 	h := new(loop.Handle)
-	h.Init(loop.Func(func() { l.Start(&x.Task) }))
+	h.Init(loop.Func(func() { l.Start(&x.k) }))
 	if err := l.Post(h); err != nil {
 		return nil, fmt.Errorf("spawn: %w", err)
 	}

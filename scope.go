@@ -3,6 +3,7 @@ package rondo
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -170,17 +171,46 @@ func park(ctx context.Context, t *loop.Task, a loop.Aborter) error {
 	return err
 }
 
+// A watched context is one of the standard library's under which a task parks.
+type watched struct {
+	ctx  context.Context
+	task *loop.Task
+	park uint64
+}
+
+func (w *watched) leave() { w.task.Leave(w.park, context.Cause(w.ctx)) }
+
 // watch makes t leave its next park when ctx is done.
-func watch(ctx context.Context, t *loop.Task) (stop func() bool, err error) {
+func watch(ctx context.Context, t *loop.Task) (stop func(), err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	n := t.Parks() + 1
-	return context.AfterFunc(ctx, func() {
+	w := &watched{ctx, t, t.Parks() + 1}
+	l := coreOf(t).runtime
+	stopFunc := context.AfterFunc(ctx, func() {
 		h := new(loop.Handle)
-		h.Init(loop.Func(func() { t.Leave(n, context.Cause(ctx)) }))
-		t.Loop().Post(h)
-	}), nil
+		h.Init(loop.Func(w.leave))
+		l.Post(h)
+	})
+	if !l.Virtual() {
+		return func() { stopFunc() }, nil
+	}
+	// The standard library tells of the end on a goroutine. Virtual time must
+	// not run away meanwhile, so the loop also looks before it jumps.
+	l.watched = append(l.watched, w)
+	return func() {
+		stopFunc()
+		l.watched = slices.DeleteFunc(l.watched, func(x *watched) bool { return x == w })
+	}, nil
+}
+
+// leaveDone makes the tasks whose contexts are done leave.
+func (l *Loop) leaveDone() {
+	for _, w := range l.watched {
+		if w.ctx.Err() != nil {
+			w.leave()
+		}
+	}
 }
 
 // Sleep parks the task for d. A d of zero or less gives the other ready tasks

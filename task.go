@@ -10,7 +10,7 @@ import (
 
 // core is a task without the type of its result.
 type core struct {
-	loop.Task
+	k         loop.Task
 	scope     scope
 	inner     *scope // the innermost scope open now
 	runtime   *Loop
@@ -52,8 +52,8 @@ func Spawn[T any](ctx context.Context, fn func(context.Context) (T, error), opts
 		panic("rondo: Spawn off the loop (use SpawnThreadsafe)")
 	}
 	x := &Task[T]{fn: fn}
-	x.init(ctx, l, x, opts)
-	l.Start(&x.Task)
+	x.init(ctx, l, (*taskBody[T])(x), opts)
+	l.Start(&x.k)
 	return x
 }
 
@@ -61,8 +61,8 @@ func Spawn[T any](ctx context.Context, fn func(context.Context) (T, error), opts
 func spawnCore(ctx context.Context, l *loop.Loop, fn func(context.Context) error, g *Group, opts []TaskOption) *core {
 	p := &proc{fn: fn}
 	p.group = g
-	p.init(ctx, l, p, opts)
-	l.Start(&p.Task)
+	p.init(ctx, l, (*procBody)(p), opts)
+	l.Start(&p.k)
 	return &p.core
 }
 
@@ -72,15 +72,30 @@ type proc struct {
 	fn func(context.Context) error
 }
 
-func (p *proc) Run(*loop.Task) { p.err = p.fn(&p.scope) }
+// Bodies and aborters are types of their own, so that Task shows none of it.
+type (
+	taskBody[T any] Task[T]
+	procBody        proc
+	coreAborter     core
+)
 
-func (x *Task[T]) Run(*loop.Task) { x.value, x.err = x.fn(&x.scope) }
+func (x *taskBody[T]) Run(*loop.Task) { x.value, x.err = x.fn(&x.scope) }
+
+func (x *taskBody[T]) Failed(_ *loop.Task, err error) { x.err = err }
+
+func (x *taskBody[T]) Ended(*loop.Task) { x.ended() }
+
+func (p *procBody) Run(*loop.Task) { p.err = p.fn(&p.scope) }
+
+func (p *procBody) Failed(_ *loop.Task, err error) { p.err = err }
+
+func (p *procBody) Ended(*loop.Task) { p.ended() }
 
 func (c *core) init(ctx context.Context, l *loop.Loop, body loop.Body, opts []TaskOption) {
-	c.Init(l, body)
+	c.k.Init(l, body)
 	c.runtime = l.Data.(*Loop)
-	c.Data = c
-	c.scope.task = &c.Task
+	c.k.Data = c
+	c.scope.task = &c.k
 	c.inner = &c.scope
 	if s, ok := ctx.(*scope); ok {
 		c.scope.parent = s
@@ -109,21 +124,18 @@ func (c *core) follow(ctx context.Context, l *loop.Loop) {
 	})
 	h := new(loop.Handle)
 	h.Init(loop.Func(func() { stop() }))
-	c.Done.Add(l, h)
+	c.k.Done.Add(l, h)
 }
 
-// Failed implements [loop.Body].
-func (c *core) Failed(_ *loop.Task, err error) { c.err = err }
-
-// Ended implements [loop.Body]. Cancellation follows asyncio: a task whose
-// body let a CanceledError out is canceled, asked or not; one that returned
-// while a request was due is canceled too.
-func (c *core) Ended(*loop.Task) {
-	if message, due := c.CancelPending(); due && c.err == nil {
+// ended is the end of the body. Cancellation follows asyncio: a task whose body
+// let a CanceledError out is canceled, asked or not; one that returned while a
+// request was due is canceled too.
+func (c *core) ended() {
+	if message, due := c.k.CancelPending(); due && c.err == nil {
 		c.err = loop.Canceled(message)
 	}
 	if c.err != nil {
-		if isCancellation(c.err) || c.Cancelling() > 0 && errors.Is(c.err, context.Canceled) {
+		if isCancellation(c.err) || c.k.Cancelling() > 0 && errors.Is(c.err, context.Canceled) {
 			c.canceled = true
 		} else if c.group == nil {
 			c.runtime.failed(c)
@@ -136,11 +148,11 @@ func (c *core) Ended(*loop.Task) {
 }
 
 func (c *core) cancel(message string) bool {
-	if c.Finished() {
+	if c.k.Finished() {
 		return false
 	}
 	c.scope.closeFrom(c.inner, context.Canceled)
-	return c.Task.Cancel(message)
+	return c.k.Cancel(message)
 }
 
 // coreOf returns the core of a task of this package.
@@ -159,18 +171,21 @@ func (c *core) Name() string { return c.name }
 func (c *core) Cancel(message string) bool { return c.cancel(message) }
 
 // Uncancel takes one request to cancel back, and returns how many are left.
-func (c *core) Uncancel() int { return c.Task.Uncancel() }
+func (c *core) Uncancel() int { return c.k.Uncancel() }
 
 // Cancelling returns the number of requests to cancel not taken back.
-func (c *core) Cancelling() int { return c.Task.Cancelling() }
+func (c *core) Cancelling() int { return c.k.Cancelling() }
+
+// Finished says whether the task is done. It is for the loop's thread.
+func (c *core) Finished() bool { return c.k.Finished() }
 
 // Canceled says whether the task is done and was canceled.
-func (c *core) Canceled() bool { return c.Finished() && c.canceled }
+func (c *core) Canceled() bool { return c.k.Finished() && c.canceled }
 
 // Result returns the result of a task that is done; else the error is
 // [ErrNotDone].
 func (x *Task[T]) Result() (T, error) {
-	if !x.Finished() {
+	if !x.k.Finished() {
 		var zero T
 		return zero, ErrNotDone
 	}
@@ -196,19 +211,19 @@ func (x *Task[T]) Await(ctx context.Context) (T, error) {
 // await parks the calling task, or blocks the calling goroutine, until c is done.
 func (c *core) await(ctx context.Context) error {
 	here, t := loop.Current()
-	if here != c.Loop() {
+	if here != c.k.Loop() {
 		return c.awaitElsewhere(ctx, here, t)
 	}
 	switch {
-	case c.Finished():
+	case c.k.Finished():
 	case t == nil:
 		return ErrNotTask
-	case t == &c.Task:
+	case t == &c.k:
 		return fmt.Errorf("%w: task %s awaits itself", ErrCycle, c.label())
 	default:
-		c.Done.Add(here, t.Step())
-		if err := park(ctx, t, c); err != nil {
-			c.Done.Remove(t.Step())
+		c.k.Done.Add(here, t.Step())
+		if err := park(ctx, t, (*coreAborter)(c)); err != nil {
+			c.k.Done.Remove(t.Step())
 			return err
 		}
 	}
@@ -216,15 +231,16 @@ func (c *core) await(ctx context.Context) error {
 	return nil
 }
 
-// Abort implements [loop.Aborter] for tasks that await c.
-func (c *core) Abort(t *loop.Task, reason loop.Reason, err error) loop.Verdict {
-	if c.Finished() {
+// Abort is for tasks that await c.
+func (a *coreAborter) Abort(t *loop.Task, reason loop.Reason, err error) loop.Verdict {
+	c := (*core)(a)
+	if c.k.Finished() {
 		return loop.Refused
 	}
 	if reason == loop.Leave || c.canceling {
 		// In a cycle of tasks that await one another, the request has come
 		// round: this one leaves, and the others follow.
-		c.Done.Remove(t.Step())
+		c.k.Done.Remove(t.Step())
 		return loop.Aborted
 	}
 	c.canceling = true
@@ -263,8 +279,8 @@ func (c *core) awaitElsewhere(ctx context.Context, here *loop.Loop, t *loop.Task
 		}
 	}))
 	ask := new(loop.Handle)
-	ask.Init(loop.Func(func() { c.Done.Add(c.Loop(), tell) }))
-	if c.Loop().Post(ask) != nil {
+	ask.Init(loop.Func(func() { c.k.Done.Add(c.k.Loop(), tell) }))
+	if c.k.Loop().Post(ask) != nil {
 		return nil // its loop is closed, and so it is done
 	}
 	if t == nil {

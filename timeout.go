@@ -79,10 +79,10 @@ func Timeout(ctx context.Context, d time.Duration, fn func(ctx context.Context) 
 
 // leave ends the block, also when a panic leaves it.
 func (o *timeout) leave() {
-	l := o.owner.Loop()
+	l := o.owner.k.Loop()
 	l.StopTimer(&o.timer)
-	if a, ok := o.owner.OnPark.(armTimeout); ok && a.o == o {
-		o.owner.OnPark = o.next
+	if a, ok := o.owner.k.OnPark.(armTimeout); ok && a.o == o {
+		o.owner.k.OnPark = o.next
 	}
 	o.close(context.Canceled)
 	o.owner.inner = o.outer
@@ -97,12 +97,12 @@ func (a armTimeout) Call() {
 		a.o.next.Call()
 		a.o.next = nil
 	}
-	a.o.owner.Loop().StartTimer(&a.o.timer, a.o.at)
+	a.o.owner.k.Loop().StartTimer(&a.o.timer, a.o.at)
 }
 
 // Call is the timer: the time is up.
 func (o *timeout) Call() {
 	o.state = timeoutExpiring
 	o.closeFrom(o.owner.inner, context.DeadlineExceeded)
-	o.owner.Task.Cancel("")
+	o.owner.k.Cancel("")
 }

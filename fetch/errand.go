@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -81,20 +82,26 @@ func (e *errand) do(ctx context.Context, line Line) {
 	for {
 		r.Attempts++
 		e.try(ctx)
-		if r.Kind == "" {
+		if r.Kind == "" || !e.again(ctx) {
 			break
 		}
-		o := Outcome{Status: r.Status, RetryAfter: e.retryAfter, Kind: r.Kind}
-		pause, again := cfg.Retry.Next(r.Attempts, o, time.Now(), random)
-		if !again || ctx.Err() != nil || e.lane.f.stopped.Load() {
-			break
-		}
-		e.lane.pause(ctx, pause)
 	}
 	r.Elapsed = time.Since(begin)
 	if r.Kind == "" && e.hold {
 		e.process(ctx)
 	}
+}
+
+// again parks until the next try, if there is to be one.
+func (e *errand) again(ctx context.Context) bool {
+	r, f := &e.rec, e.lane.f
+	o := Outcome{Status: r.Status, RetryAfter: e.retryAfter, Kind: r.Kind}
+	pause, again := f.cfg.Retry.Next(r.Attempts, o, time.Now(), rand.Float64)
+	if !again || ctx.Err() != nil || f.stopped.Load() {
+		return false
+	}
+	e.lane.pause(ctx, pause)
+	return true
 }
 
 func (e *errand) fail(kind Kind, message string) { e.rec.Kind, e.rec.Message = kind, message }
@@ -109,7 +116,10 @@ func (e *errand) failWith(err error) {
 	e.fail(kind, err.Error())
 }
 
-// try fetches the URL once. The digest and the stage read the chunks from the loop's own buffer as they arrive.
+// try fetches the URL once.
+//
+// It and what calls it keep their frames small, and what is rare is in functions of its own: below it the exchange
+// parks, and each task in flight holds on to a stack of the deepest call.
 func (e *errand) try(ctx context.Context) {
 	r := &e.rec
 	r.Kind, r.Message, r.Status, r.FinalURL, r.Bytes, r.HasSum, e.retryAfter = "", "", 0, "", 0, false, ""
@@ -118,54 +128,74 @@ func (e *errand) try(ctx context.Context) {
 		e.failWith(err)
 		return
 	}
-	defer resp.Close()
 	r.Status, r.FinalURL = resp.Status, resp.URL
-	good := r.Status >= 200 && r.Status < 300
-	if !good {
-		e.retryAfter = resp.Get("Retry-After")
+	stage := e.begin(resp)
+	err = e.read(ctx, resp, stage)
+	_ = resp.Close()
+	switch {
+	case err != nil:
+		e.failWith(err)
+	default:
+		e.end(stage)
 	}
-	doc := Document{URL: r.FinalURL, Status: r.Status}
-	if e.typed && good {
-		doc.ContentType = mediaType(resp.Get("Content-Type"))
-	}
+}
+
+// good reports whether the answer is a document.
+func (e *errand) good() bool { return e.rec.Status >= 200 && e.rec.Status < 300 }
+
+// begin prepares for the body of resp and returns the stage for it, nil if there is none.
+func (e *errand) begin(resp *rondohttp.Response) Stage {
 	if e.digest != nil {
 		e.digest.Reset()
-	}
-	stage := e.stage
-	if !good {
-		stage = nil
-	}
-	if stage != nil {
-		stage.Reset(doc)
 	}
 	if cap(e.body) > keptBody {
 		e.body = nil
 	}
 	e.body = e.body[:0]
+	if !e.good() {
+		e.retryAfter = resp.Get("Retry-After")
+		return nil
+	}
+	e.job.Doc = Document{URL: resp.URL, Status: resp.Status}
+	if e.typed {
+		e.job.Doc.ContentType = mediaType(resp.Get("Content-Type"))
+	}
+	if e.stage != nil {
+		e.stage.Reset(e.job.Doc)
+	}
+	return e.stage
+}
+
+// read reads the body. The digest and the stage get the chunks as they arrive, from the loop's own buffer.
+func (e *errand) read(ctx context.Context, resp *rondohttp.Response, stage Stage) error {
 	for {
 		chunk, err := resp.Next(ctx)
 		if err == io.EOF {
-			break
+			return nil
 		}
 		if err != nil {
-			e.failWith(err)
-			return
+			return err
 		}
-		r.Bytes += int64(len(chunk))
+		e.rec.Bytes += int64(len(chunk))
 		if e.digest != nil {
 			e.digest.Write(chunk)
 		}
 		if stage != nil {
 			stage.Write(chunk)
 		}
-		if e.hold && good {
+		if e.hold && e.good() {
 			e.body = append(e.body, chunk...)
 		}
 	}
+}
+
+// end takes the results of a body that is whole.
+func (e *errand) end(stage Stage) {
+	r := &e.rec
 	if e.digest != nil {
 		r.HasSum, r.Sum = true, *e.digest.Sum()
 	}
-	if !good {
+	if !e.good() {
 		e.fail(KindStatus, strconv.Itoa(r.Status)+" "+http.StatusText(r.Status))
 		return
 	}
@@ -175,7 +205,6 @@ func (e *errand) try(ctx context.Context) {
 			e.words = w.Count()
 		}
 	}
-	e.job.Doc = doc
 }
 
 // mediaType cuts the parameters off a Content-Type.

@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -153,5 +152,3 @@ func (l *lane) pause(ctx context.Context, d time.Duration) {
 		return err
 	})
 }
-
-func random() float64 { return rand.Float64() }

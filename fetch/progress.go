@@ -160,9 +160,9 @@ func progressLine(s ProgressState, perSecond float64, elapsed time.Duration, wid
 		}
 		text = longer
 	}
-	const bar = 24
-	if s.Total > 0 && len(text)+bar+3 <= width {
-		full := int(min(s.Done, s.Total) * bar / s.Total)
+	// The bar takes what room is left, within reason.
+	if bar := min(width-len(text)-len("[] "), 24); s.Total > 0 && bar >= 8 {
+		full := int(min(s.Done, s.Total) * int64(bar) / s.Total)
 		text = "[" + strings.Repeat("=", full) + strings.Repeat(" ", bar-full) + "] " + text
 	}
 	return text

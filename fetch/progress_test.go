@@ -13,7 +13,7 @@ func TestProgressLineFitsItsWidth(t *testing.T) {
 	s := ProgressState{Done: 12345, Failed: 67, Bytes: 89e6, InFlight: 100, Total: 20000}
 	for width, want := range map[int]string{
 		200: "[==============          ] 12,345 of 20,000, 67 failed, 850/s, 9s left, 89.0 MB, 100 in flight",
-		80:  "12,345 of 20,000, 67 failed, 850/s, 9s left, 89.0 MB, 100 in flight",
+		80:  "[======    ] 12,345 of 20,000, 67 failed, 850/s, 9s left, 89.0 MB, 100 in flight",
 		40:  "12,345 of 20,000, 67 failed, 850/s",
 		16:  "12,345 of 20,000",
 		5:   "",

@@ -45,7 +45,11 @@ const (
 )
 
 // Reset empties r for the next URL and keeps its memory.
-func (r *Record) Reset() { *r = Record{Result: r.Result[:0]} }
+func (r *Record) Reset() {
+	result := r.Result[:0]
+	*r = Record{}
+	r.Result = result
+}
 
 // AppendJSON appends the record as one JSON object without a newline.
 func (r *Record) AppendJSON(dst []byte) []byte {

@@ -164,8 +164,10 @@ func (l *Loop) block(d time.Duration) int {
 // first: a thread that works for a task is waited for without limit, I/O in
 // flight for a moment.
 func (l *Loop) sleepVirtually(first *Timer) {
+	l.onJump()
 	n := 0
 	switch {
+	case l.ready.len > 0:
 	case first != nil && first.when <= l.now:
 	case l.external > 0, first == nil && (l.inflight > 0 || !l.exitIdle):
 		n = l.block(-1)

@@ -53,6 +53,7 @@ type Loop struct {
 	external int // threads that work for tasks
 	exitIdle bool
 	onPanic  func(error)
+	onJump   func()
 	locked   bool    // the loop's goroutine is locked to its thread
 	home     uintptr // the g of that goroutine
 	// Data is for the layer above.
@@ -86,6 +87,9 @@ type Options struct {
 	// nothing is ready, no timer runs, and no I/O or thread is awaited.
 	// Otherwise the loop then waits for other goroutines.
 	ExitIdle bool
+	// BeforeJump is called on the virtual clock when nothing is ready, before
+	// time jumps. What it schedules runs first.
+	BeforeJump func()
 	// OnPanic is told of panics in callbacks, as *[PanicError]s. They never
 	// stop the loop.
 	OnPanic func(error)
@@ -93,9 +97,12 @@ type Options struct {
 
 // New makes a loop. It may be called on any goroutine.
 func New(o Options) *Loop {
-	l := &Loop{poller: o.Poller, virtual: o.Virtual, exitIdle: o.ExitIdle, onPanic: o.OnPanic, epoch: time.Now()}
+	l := &Loop{poller: o.Poller, virtual: o.Virtual, exitIdle: o.ExitIdle, onPanic: o.OnPanic, onJump: o.BeforeJump, epoch: time.Now()}
 	if l.onPanic == nil {
 		l.onPanic = func(error) {}
+	}
+	if l.onJump == nil {
+		l.onJump = func() {}
 	}
 	return l
 }

@@ -86,7 +86,9 @@ func (f *fetchFlags) run(s streams) (*fetch.Summary, error) {
 	if cfg.Workers != nil {
 		cfg.Workers.Close()
 	}
-	err = errors.Join(err, cfg.Output.Close())
+	if cerr := cfg.Output.Close(); !errors.Is(err, cerr) { // the fetcher may have met it already
+		err = errors.Join(err, cerr)
+	}
 	show.Close()
 	if sum != nil {
 		f.printSummary(s.err, sum)

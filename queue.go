@@ -3,7 +3,6 @@ package rondo
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/rondo-go/rondo/loop"
 )
@@ -20,9 +19,10 @@ var (
 
 // A Queue passes items on in the order in which they came. It may be used by
 // tasks of any loop and by goroutines off the loops, at once: a task parks, a
-// goroutine blocks.
+// goroutine blocks. The first loop that uses a queue does so without locking;
+// the first use from elsewhere ends that, and waits for a turn of that loop.
 type Queue[T any] struct {
-	mu       sync.Mutex
+	mu       loop.Lock
 	max      int
 	items    []T // a circular buffer
 	head, n  int
@@ -40,8 +40,9 @@ func NewQueue[T any](max int) *Queue[T] {
 
 // Len returns the number of items in the queue.
 func (q *Queue[T]) Len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	here, _ := loop.Current()
+	q.mu.Lock(here)
+	defer q.mu.Unlock(here)
 	return q.n
 }
 
@@ -53,22 +54,22 @@ func (q *Queue[T]) full() bool { return q.max > 0 && q.n >= q.max }
 // Errors: [ErrShutDown]; those of [Sleep].
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	here, t := loop.Current()
-	q.mu.Lock()
+	q.mu.Lock(here)
 	for q.full() {
 		if q.shutdown {
-			q.mu.Unlock()
+			q.mu.Unlock(here)
 			return ErrShutDown
 		}
 		if err := q.wait(ctx, &q.putters, here, t); err != nil {
 			if !q.full() {
 				q.wake(&q.putters, here) // it may have been meant for us
 			}
-			q.mu.Unlock()
+			q.mu.Unlock(here)
 			return err
 		}
 	}
 	err := q.put(v, here)
-	q.mu.Unlock()
+	q.mu.Unlock(here)
 	return err
 }
 
@@ -77,8 +78,8 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 // Errors: [ErrShutDown], [ErrQueueFull].
 func (q *Queue[T]) TryPut(v T) error {
 	here, _ := loop.Current()
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.mu.Lock(here)
+	defer q.mu.Unlock(here)
 	if q.full() && !q.shutdown {
 		return ErrQueueFull
 	}
@@ -112,23 +113,23 @@ func (q *Queue[T]) put(v T, here *loop.Loop) error {
 // Errors: [ErrShutDown] if the queue is shut down and empty; those of [Sleep].
 func (q *Queue[T]) Get(ctx context.Context) (T, error) {
 	here, t := loop.Current()
-	q.mu.Lock()
+	q.mu.Lock(here)
 	for q.n == 0 {
 		var zero T
 		if q.shutdown {
-			q.mu.Unlock()
+			q.mu.Unlock(here)
 			return zero, ErrShutDown
 		}
 		if err := q.wait(ctx, &q.getters, here, t); err != nil {
 			if q.n > 0 {
 				q.wake(&q.getters, here)
 			}
-			q.mu.Unlock()
+			q.mu.Unlock(here)
 			return zero, err
 		}
 	}
 	v := q.get(here)
-	q.mu.Unlock()
+	q.mu.Unlock(here)
 	return v, nil
 }
 
@@ -137,8 +138,8 @@ func (q *Queue[T]) Get(ctx context.Context) (T, error) {
 // Errors: [ErrShutDown], [ErrQueueEmpty].
 func (q *Queue[T]) TryGet() (T, error) {
 	here, _ := loop.Current()
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.mu.Lock(here)
+	defer q.mu.Unlock(here)
 	if q.n == 0 {
 		var zero T
 		if q.shutdown {
@@ -165,8 +166,8 @@ func (q *Queue[T]) get(here *loop.Loop) T {
 // is woken.
 func (q *Queue[T]) Shutdown() {
 	here, _ := loop.Current()
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.mu.Lock(here)
+	defer q.mu.Unlock(here)
 	q.shutdown = true
 	for q.wake(&q.getters, here) {
 	}
@@ -197,22 +198,22 @@ func (q *Queue[T]) wait(ctx context.Context, list *loop.WaitList, here *loop.Loo
 	if t != nil {
 		w := &t.Waiter
 		list.Add(w)
-		q.mu.Unlock()
+		q.mu.Unlock(here)
 		err := park(ctx, t, w)
-		q.mu.Lock()
+		q.mu.Lock(here)
 		list.Remove(w)
 		return err
 	}
 	w, granted := loop.NewWaiter()
 	list.Add(w)
-	q.mu.Unlock()
+	q.mu.Unlock(here)
 	var err error
 	select {
 	case <-granted:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	q.mu.Lock()
+	q.mu.Lock(here)
 	list.Remove(w)
 	return err
 }

@@ -63,8 +63,9 @@ type Loop struct {
 	closed   atomic.Bool
 	sleeping atomic.Bool
 	hasInbox atomic.Bool
-	mu       sync.Mutex // guards inbox
+	mu       sync.Mutex // guards inbox and requests, and changes of running
 	inbox    []*Handle
+	requests []*Lock // that are wanted by others
 }
 
 // Errors of a loop's life cycle.
@@ -171,7 +172,10 @@ func (l *Loop) enter() (leave func(), err error) {
 		l.retire(len(l.free))
 		setThread(nil)
 		unregister()
+		l.mu.Lock()
+		l.grantRequests()
 		l.running.Store(false)
+		l.mu.Unlock()
 		if len(l.workers) == 0 {
 			runtime.UnlockOSThread()
 			l.locked = false
@@ -279,9 +283,7 @@ func (l *Loop) Post(h *Handle) error {
 	}
 	l.inbox = append(l.inbox, h)
 	first := len(l.inbox) == 1
-	if first {
-		l.hasInbox.Store(true)
-	}
+	l.hasInbox.Store(true)
 	l.mu.Unlock()
 	// The loop looks at the inbox after it has said that it sleeps, so one of
 	// the two sees the other.
@@ -295,6 +297,7 @@ func (l *Loop) takeInbox() {
 	l.mu.Lock()
 	inbox := l.inbox
 	l.inbox = nil
+	l.grantRequests()
 	l.hasInbox.Store(false)
 	l.mu.Unlock()
 	for _, h := range inbox {

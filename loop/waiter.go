@@ -1,7 +1,5 @@
 package loop
 
-import "sync"
-
 // A Waiter is one party that waits in a [WaitList]: a task (its own
 // [Task.Waiter]), or a goroutine off the loop, which waits on a channel.
 //
@@ -11,7 +9,7 @@ import "sync"
 type Waiter struct {
 	Task       *Task
 	ch         chan struct{}
-	lock       *sync.Mutex // that of the list, if others than one loop use it
+	lock       *Lock // that of the list, if others than one loop use it
 	state      waiterState
 	prev, next *Waiter
 }
@@ -29,10 +27,10 @@ const (
 func (w *Waiter) Granted() bool { return w.state == waiterGranted }
 
 // Abort makes the waiter leave, unless it was granted already.
-func (w *Waiter) Abort(*Task, Reason, error) Verdict {
+func (w *Waiter) Abort(t *Task, _ Reason, _ error) Verdict {
 	if w.lock != nil {
-		w.lock.Lock()
-		defer w.lock.Unlock()
+		w.lock.Lock(t.loop)
+		defer w.lock.Unlock(t.loop)
 	}
 	if w.state != waiterPending {
 		return Refused
@@ -43,9 +41,9 @@ func (w *Waiter) Abort(*Task, Reason, error) Verdict {
 
 // A WaitList is a FIFO of waiters. The zero WaitList is empty. It is guarded by
 // Lock if that is set, and else belongs to one loop's thread. The guarded one
-// is locked by its user around Add, Remove, Grant, First and Empty.
+// is locked by its user around Add, Remove, Grant, Pending, Next and Empty.
 type WaitList struct {
-	Lock        *sync.Mutex
+	Lock        *Lock
 	first, last *Waiter
 }
 

@@ -49,7 +49,7 @@ func DialContext(ctx context.Context, network, address string) (net.Conn, error)
 
 // Dial is described at the function [Dial].
 func (d *Dialer) Dial(ctx context.Context, network, address string) (*Conn, error) {
-	t, err := runningTask()
+	t, err := taskFor(ctx)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
 	}

@@ -13,7 +13,7 @@ import (
 //
 // Errors: the first of any fn; those of [Sleep].
 func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) ([]T, error) {
-	t, err := runningTask()
+	t, err := taskFor(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (e *GroupError) Unwrap() []error { return e.Errors }
 //
 // Errors: a [GroupError]; those of [Sleep].
 func WithGroup(ctx context.Context, body func(g *Group) error) error {
-	t, err := runningTask()
+	t, err := taskFor(ctx)
 	if err != nil {
 		return err
 	}

@@ -149,7 +149,15 @@ func within(ctx context.Context, t *loop.Task) bool {
 	return s != nil && s.task == t && s.Done() == done
 }
 
-// task returns the running task, which is to park under ctx.
+// taskFor returns the running task, which is to park under ctx. Usually it is
+// the one that ctx belongs to, which is quickly seen.
+func taskFor(ctx context.Context) (*loop.Task, error) {
+	if s, ok := ctx.(*scope); ok && s.task.RunsHere() {
+		return s.task, nil
+	}
+	return runningTask()
+}
+
 func runningTask() (*loop.Task, error) {
 	if _, t := loop.Current(); t != nil {
 		return t, nil
@@ -220,7 +228,7 @@ func (l *Loop) leaveDone() {
 //   - a [CanceledError] if the task is canceled, the cause of ctx if that is done.
 //   - [ErrNotTask] outside of tasks.
 func Sleep(ctx context.Context, d time.Duration) error {
-	t, err := runningTask()
+	t, err := taskFor(ctx)
 	if err != nil {
 		return err
 	}

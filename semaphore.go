@@ -43,7 +43,7 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 	if s.TryAcquire() {
 		return nil
 	}
-	t, err := runningTask()
+	t, err := taskFor(ctx)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 // Errors: that of fn; those of [Sleep].
 func ToThread[T any](ctx context.Context, fn func() (T, error)) (T, error) {
 	var zero T
-	t, err := runningTask()
+	t, err := taskFor(ctx)
 	if err != nil {
 		return zero, err
 	}

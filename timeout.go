@@ -49,7 +49,7 @@ type timeout struct {
 //
 // Errors: that of fn; a [TimeoutError].
 func Timeout(ctx context.Context, d time.Duration, fn func(ctx context.Context) error) error {
-	t, err := runningTask()
+	t, err := taskFor(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func Timeout(ctx context.Context, d time.Duration, fn func(ctx context.Context) 
 	} else if l.Virtual() {
 		l.StartTimer(&o.timer, o.at)
 	} else {
-		o.next, t.OnPark = t.OnPark, armTimeout{o}
+		o.next = t.OnPark(armTimeout{o})
 	}
 	defer o.leave()
 	err = fn(&o.scope)
@@ -81,8 +81,8 @@ func Timeout(ctx context.Context, d time.Duration, fn func(ctx context.Context) 
 func (o *timeout) leave() {
 	l := o.owner.k.Loop()
 	l.StopTimer(&o.timer)
-	if a, ok := o.owner.k.OnPark.(armTimeout); ok && a.o == o {
-		o.owner.k.OnPark = o.next
+	if before := o.owner.k.OnPark(o.next); before != (armTimeout{o}) {
+		o.owner.k.OnPark(before) // the timer was armed, or never was to be
 	}
 	o.close(context.Canceled)
 	o.owner.inner = o.outer

@@ -8,14 +8,17 @@
 // locked; then all of them must be made, switched and ended on that thread.
 package coro
 
-// New makes a coroutine of root's circle. Its body runs from the first switch
-// to it on. When the body returns, the coroutine is over; only a body that was
-// resumed by [Coroutine.Retire] may return.
+// New makes a coroutine of root's circle; see [Coroutine.Init].
+func New(root *Coroutine, body func(self *Coroutine)) *Coroutine {
+	c := new(Coroutine)
+	c.Init(root, body)
+	return c
+}
+
+// Init makes c, which must be zero, a coroutine of root's circle. Its body runs
+// from the first switch to it on. When the body returns, the coroutine is over;
+// only a body that was resumed by [Coroutine.Retire] may return.
 //
 // A panic must not leave the body, and neither may runtime.Goexit: both would
 // unwind into some other member of the circle.
-func New(root *Coroutine, body func(self *Coroutine)) *Coroutine {
-	c := &Coroutine{}
-	c.start(root, body)
-	return c
-}
+func (c *Coroutine) Init(root *Coroutine, body func(self *Coroutine)) { c.start(root, body) }

@@ -31,7 +31,7 @@ const (
 
 func (l *Loop) push(h *Handle) {
 	if h.kind == kindStep {
-		h.task.state, h.task.aborter = taskReady, nil
+		h.task.state = taskReady
 	}
 	l.ready.push(h)
 }
@@ -209,7 +209,7 @@ func (l *Loop) dispatch(w *worker) {
 				return
 			}
 			l.away(w)
-			w.co.Switch(t.worker.co)
+			w.co.Switch(&t.worker.co)
 			return
 		case kindStart:
 			t := h.task
@@ -224,7 +224,7 @@ func (l *Loop) dispatch(w *worker) {
 			}
 			to := l.idleWorker()
 			to.task = t
-			w.co.Switch(to.co)
+			w.co.Switch(&to.co)
 			return
 		case kindWake:
 			h.task.Unpark()
@@ -276,7 +276,7 @@ func (l *Loop) run() {
 		switch h.kind {
 		case kindStep:
 			l.current = h.task
-			l.hub.Switch(h.task.worker.co)
+			l.hub.Switch(&h.task.worker.co)
 		case kindStart:
 			if h.task.must {
 				l.stillborn(h.task)
@@ -285,7 +285,7 @@ func (l *Loop) run() {
 			to := l.idleWorker()
 			to.task = h.task
 			l.current = h.task
-			l.hub.Switch(to.co)
+			l.hub.Switch(&to.co)
 		case kindWake:
 			h.task.Unpark()
 		case kindInternal:

@@ -230,11 +230,8 @@ func (l *Loop) expel(t *Task) {
 	case taskFresh:
 		t.must, t.message = true, ErrClosed.Error()
 	case taskParked:
-		if t.aborter == nil || t.aborter.Abort(t, Leave, ErrClosed) != Refused {
-			t.wake = ErrClosed
-			if t.state == taskParked {
-				t.ready()
-			}
+		if t.aborter.Abort(t, Leave, ErrClosed) == Aborted {
+			t.leave(ErrClosed)
 		}
 	}
 }

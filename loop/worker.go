@@ -4,14 +4,16 @@ import (
 	"runtime/debug"
 
 	"github.com/rondo-go/rondo/coro"
+	"github.com/rondo-go/rondo/internal/getg"
 )
 
 // A worker is a coroutine that runs one task after another. It serves until the
 // loop is closed or has too many of them.
 type worker struct {
+	co   coro.Coroutine
 	loop *Loop
-	co   *coro.Coroutine
 	task *Task // nil when free
+	g    uintptr
 	quit bool
 	// stuck: a Goexit is under way below the present frame. Such a worker
 	// serves on, but its goroutine cannot be ended (the Goexit would hit
@@ -21,7 +23,8 @@ type worker struct {
 
 func (l *Loop) newWorker() *worker {
 	w := &worker{loop: l}
-	w.co = coro.New(l.hub, func(*coro.Coroutine) {
+	w.co.Init(l.hub, func(*coro.Coroutine) {
+		w.g = getg.Current()
 		register(&place{l, w})
 		w.serve()
 		unregister()
@@ -58,7 +61,7 @@ func (w *worker) run(t *Task) {
 		w.loop.dispatch(w)
 		w.serve()
 	}()
-	t.worker = w
+	t.worker, t.g = w, w.g
 	t.state = taskRunning
 	t.step.kind = kindStep
 	t.body.Run(t)
@@ -112,14 +115,14 @@ func (l *Loop) trim() {
 func (l *Loop) retire(n int) {
 	all := make([]*coro.Coroutine, len(l.workers))
 	for i, w := range l.workers {
-		all[i] = w.co
+		all[i] = &w.co
 	}
 	var dead []*coro.Coroutine
 	keep := l.free[:0]
 	for _, w := range l.free {
 		if len(dead) < n && !w.stuck {
 			w.quit = true
-			dead = append(dead, w.co)
+			dead = append(dead, &w.co)
 		} else {
 			keep = append(keep, w)
 		}

@@ -100,11 +100,16 @@ func (c *conn) hold() {
 		return
 	}
 	_, t := loop.Current()
-	if t == nil || t.OnPark != nil {
+	if t == nil {
 		c.Call()
 		return
 	}
-	c.holder, t.OnPark = t, c
+	if before := t.OnPark(c); before != nil && before != loop.Call(c) {
+		t.OnPark(before) // somebody else waits for the park: copy now
+		c.Call()
+		return
+	}
+	c.holder = t
 }
 
 // Call is the holding task about to park: it implements [loop.Call].
@@ -124,8 +129,8 @@ func (c *conn) Call() {
 func (c *conn) let() {
 	if t := c.holder; t != nil {
 		c.holder = nil
-		if t.OnPark == loop.Call(c) {
-			t.OnPark = nil
+		if before := t.OnPark(nil); before != loop.Call(c) {
+			t.OnPark(before)
 		}
 	}
 }

@@ -95,7 +95,7 @@ func (s *side) enter(t *loop.Task) error {
 		s.busy = true
 		return nil
 	}
-	w := &t.Waiter
+	w := t.Waiter()
 	s.turn.Add(w)
 	err := t.Park(w)
 	s.turn.Remove(w)

@@ -121,7 +121,7 @@ func (f *Future[T]) OnDone(fn func()) {
 // Errors: that of the future; those of [Sleep].
 func (f *Future[T]) Await(ctx context.Context) (T, error) {
 	var zero T
-	here, t := loop.Current()
+	here, t := locate(ctx)
 	f.mu.Lock()
 	if f.done {
 		defer f.mu.Unlock()

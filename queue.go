@@ -53,7 +53,7 @@ func (q *Queue[T]) full() bool { return q.max > 0 && q.n >= q.max }
 //
 // Errors: [ErrShutDown]; those of [Sleep].
 func (q *Queue[T]) Put(ctx context.Context, v T) error {
-	here, t := loop.Current()
+	here, t := locate(ctx)
 	q.mu.Lock(here)
 	for q.full() {
 		if q.shutdown {
@@ -112,7 +112,7 @@ func (q *Queue[T]) put(v T, here *loop.Loop) error {
 //
 // Errors: [ErrShutDown] if the queue is shut down and empty; those of [Sleep].
 func (q *Queue[T]) Get(ctx context.Context) (T, error) {
-	here, t := loop.Current()
+	here, t := locate(ctx)
 	q.mu.Lock(here)
 	for q.n == 0 {
 		var zero T
@@ -196,7 +196,7 @@ func (q *Queue[T]) wait(ctx context.Context, list *loop.WaitList, here *loop.Loo
 		return ErrNotTask
 	}
 	if t != nil {
-		w := &t.Waiter
+		w := t.Waiter()
 		list.Add(w)
 		q.mu.Unlock(here)
 		err := park(ctx, t, w)

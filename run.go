@@ -137,11 +137,7 @@ func (l *Loop) finish() error {
 				}
 			}))
 			t.Done.Add(l.Loop, h)
-			if c := coreOf(t); c != nil {
-				c.cancel("")
-			} else {
-				t.Cancel("")
-			}
+			coreOf(t).cancel("")
 		}
 		err = l.Run()
 	}

@@ -20,8 +20,8 @@ import (
 type scope struct {
 	parent context.Context
 	task   *loop.Task
-	outer  *scope // of the same task
-	until  time.Time
+	outer  *scope     // of the same task
+	until  *time.Time // a deadline of its own
 
 	mu    sync.Mutex // guards what follows: contexts are used by any goroutine
 	done  chan struct{}
@@ -46,8 +46,8 @@ func (s *scope) Value(key any) any {
 
 func (s *scope) Deadline() (time.Time, bool) {
 	d, ok := s.parent.Deadline()
-	if !s.until.IsZero() && (!ok || s.until.Before(d)) {
-		return s.until, true
+	if s.until != nil && (!ok || s.until.Before(d)) {
+		return *s.until, true
 	}
 	return d, ok
 }
@@ -156,6 +156,14 @@ func taskFor(ctx context.Context) (*loop.Task, error) {
 		return s.task, nil
 	}
 	return runningTask()
+}
+
+// locate says where the caller runs, as [loop.Current] does.
+func locate(ctx context.Context) (*loop.Loop, *loop.Task) {
+	if s, ok := ctx.(*scope); ok && s.task.RunsHere() {
+		return s.task.Loop(), s.task
+	}
+	return loop.Current()
 }
 
 func runningTask() (*loop.Task, error) {

@@ -47,7 +47,7 @@ func (s *Semaphore) Acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := &t.Waiter
+	w := t.Waiter()
 	s.waiters.Add(w)
 	err = park(ctx, t, w)
 	s.waiters.Remove(w)

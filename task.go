@@ -94,7 +94,6 @@ func (p *procBody) Ended(*loop.Task) { p.ended() }
 func (c *core) init(ctx context.Context, l *loop.Loop, body loop.Body, opts []TaskOption) {
 	c.k.Init(l, body)
 	c.runtime = l.Data.(*Loop)
-	c.k.Data = c
 	c.scope.task = &c.k
 	c.inner = &c.scope
 	if s, ok := ctx.(*scope); ok {
@@ -131,8 +130,8 @@ func (c *core) follow(ctx context.Context, l *loop.Loop) {
 // let a CanceledError out is canceled, asked or not; one that returned while a
 // request was due is canceled too.
 func (c *core) ended() {
-	if message, due := c.k.CancelPending(); due && c.err == nil {
-		c.err = loop.Canceled(message)
+	if due := c.k.CancelPending(); due != nil && c.err == nil {
+		c.err = due
 	}
 	if c.err != nil {
 		if isCancellation(c.err) || c.k.Cancelling() > 0 && errors.Is(c.err, context.Canceled) {
@@ -156,10 +155,11 @@ func (c *core) cancel(message string) bool {
 }
 
 // coreOf returns the core of a task of this package.
-func coreOf(t *loop.Task) *core {
-	c, _ := t.Data.(*core)
-	return c
-}
+func coreOf(t *loop.Task) *core { return t.Body().(interface{ base() *core }).base() }
+
+func (x *taskBody[T]) base() *core { return &x.core }
+
+func (p *procBody) base() *core { return &p.core }
 
 // Name returns the task's name, or "".
 func (c *core) Name() string { return c.name }
@@ -210,7 +210,7 @@ func (x *Task[T]) Await(ctx context.Context) (T, error) {
 
 // await parks the calling task, or blocks the calling goroutine, until c is done.
 func (c *core) await(ctx context.Context) error {
-	here, t := loop.Current()
+	here, t := locate(ctx)
 	if here != c.k.Loop() {
 		return c.awaitElsewhere(ctx, here, t)
 	}

@@ -36,6 +36,7 @@ type timeout struct {
 	owner *core
 	timer loop.Timer
 	at    loop.Time
+	until time.Time
 	state timeoutState
 	next  loop.Call // OnPark of the block outside
 }
@@ -56,7 +57,8 @@ func Timeout(ctx context.Context, d time.Duration, fn func(ctx context.Context) 
 	o := &timeout{owner: coreOf(t)}
 	l := t.Loop()
 	o.at = l.Now().Add(d)
-	o.scope.parent, o.scope.task, o.scope.until = ctx, t, time.Now().Add(d)
+	o.until = time.Now().Add(d)
+	o.scope.parent, o.scope.task, o.scope.until = ctx, t, &o.until
 	o.outer, o.owner.inner = o.owner.inner, &o.scope
 	before := t.Cancelling()
 	o.timer.Init(o)

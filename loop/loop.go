@@ -228,7 +228,7 @@ func (l *Loop) Close() error {
 func (l *Loop) expel(t *Task) {
 	switch t.state {
 	case taskFresh:
-		t.must, t.message = true, ErrClosed.Error()
+		t.must, t.due = true, Canceled(ErrClosed.Error())
 	case taskParked:
 		if t.aborter.Abort(t, Leave, ErrClosed) == Aborted {
 			t.leave(ErrClosed)

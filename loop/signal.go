@@ -5,8 +5,8 @@ package loop
 // The zero Signal is unset. It belongs to the loop's thread.
 type Signal struct {
 	set   bool
-	first *Handle   // most signals have one handle, or none
-	more  []*Handle // holes are nil
+	first *Handle    // most signals have one handle, or none
+	more  *[]*Handle // holes are nil
 }
 
 // IsSet says whether Set has been called.
@@ -18,10 +18,12 @@ func (s *Signal) Add(l *Loop, h *Handle) {
 	switch {
 	case s.set:
 		l.push(h)
-	case s.first == nil && len(s.more) == 0:
+	case s.more != nil:
+		*s.more = append(*s.more, h)
+	case s.first == nil:
 		s.first = h
 	default:
-		s.more = append(s.more, h)
+		s.more = &[]*Handle{h}
 	}
 }
 
@@ -31,11 +33,14 @@ func (s *Signal) Remove(h *Handle) bool {
 		s.first = nil
 		return true
 	}
-	for i, x := range s.more {
+	if s.more == nil {
+		return false
+	}
+	for i, x := range *s.more {
 		if x == h {
-			s.more[i] = nil
-			if i == len(s.more)-1 {
-				s.more = s.more[:i]
+			(*s.more)[i] = nil
+			if i == len(*s.more)-1 {
+				*s.more = (*s.more)[:i]
 			}
 			return true
 		}
@@ -50,7 +55,10 @@ func (s *Signal) Set(l *Loop) {
 		l.push(s.first)
 		s.first = nil
 	}
-	for _, h := range s.more {
+	if s.more == nil {
+		return
+	}
+	for _, h := range *s.more {
 		if h != nil {
 			l.push(h)
 		}

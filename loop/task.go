@@ -42,16 +42,11 @@ type Task struct {
 	wake    error   // what the park in progress is to return
 	onPark  Call
 	body    Body
+	due     *CanceledError // what is to be delivered if must is set
 	cancels int
-	message string
 	index   int // in loop.tasks
-	timer   Timer
 	// Done is set when the task has ended.
 	Done Signal
-	// Waiter is the task's place in a [WaitList].
-	Waiter Waiter
-	// Data is for the layer above.
-	Data any
 }
 
 type taskState uint8
@@ -157,8 +152,6 @@ var ErrGoexit = errors.New("rondo: task called runtime.Goexit")
 func (t *Task) Init(l *Loop, body Body) {
 	t.loop, t.body = l, body
 	t.step = Handle{kind: kindStart, task: t}
-	t.Waiter.Task = t
-	t.timer.kind, t.timer.task = kindWake, t
 }
 
 // Start schedules the first step of t, on the loop's thread.
@@ -180,6 +173,16 @@ func (t *Task) RunsHere() bool {
 	return getg.Supported && t.g == getg.Current() && t.state == taskRunning
 }
 
+// Body returns the task's body.
+func (t *Task) Body() Body { return t.body }
+
+// Waiter returns the running task's place in a [WaitList].
+func (t *Task) Waiter() *Waiter {
+	w := &t.worker.waiter
+	w.Task = t
+	return w
+}
+
 // Parks returns how often the task has parked: it names the present park for
 // [Task.Leave].
 func (t *Task) Parks() uint64 { return t.parks }
@@ -198,7 +201,7 @@ func (t *Task) Park(a Aborter) error {
 	t.state = taskParked
 	t.aborter = a
 	if t.must {
-		err := Canceled(t.message)
+		err := t.due
 		switch a.Abort(t, Cancel, err) {
 		case Aborted:
 			t.must = false
@@ -252,7 +255,7 @@ func (t *Task) resumed() error {
 	if t.must {
 		t.must = false
 		if _, ok := err.(*CanceledError); !ok {
-			err = Canceled(t.message)
+			err = t.due
 		}
 	}
 	return err
@@ -292,7 +295,7 @@ func (t *Task) Cancel(message string) bool {
 		case Refused:
 		}
 	}
-	t.must, t.message = true, message
+	t.must, t.due = true, Canceled(message)
 	return true
 }
 
@@ -308,9 +311,14 @@ func (t *Task) Uncancel() int {
 	return t.cancels
 }
 
-// CancelPending says whether a cancellation is due that no park has returned
-// yet, and with which message.
-func (t *Task) CancelPending() (message string, due bool) { return t.message, t.must }
+// CancelPending returns the cancellation that is due and that no park has
+// returned yet, or nil.
+func (t *Task) CancelPending() *CanceledError {
+	if t.must {
+		return t.due
+	}
+	return nil
+}
 
 // Cancelling returns the number of requests that were not taken back.
 func (t *Task) Cancelling() int { return t.cancels }
@@ -328,14 +336,14 @@ func (t *Task) Leave(park uint64, err error) {
 type sleepAborter struct{}
 
 func (sleepAborter) Abort(t *Task, _ Reason, _ error) Verdict {
-	t.loop.timers.stop(&t.timer)
-	t.timer.canceled = true // it may be in the ready queue already
+	t.loop.StopTimer(&t.worker.timer)
 	return Aborted
 }
 
 // SleepUntil parks t until the loop's clock shows when.
 func (t *Task) SleepUntil(when Time) error {
-	t.loop.timers.start(&t.timer, when)
+	t.worker.timer.task = t
+	t.loop.timers.start(&t.worker.timer, when)
 	return t.Park(sleepAborter{})
 }
 

@@ -15,6 +15,10 @@ type worker struct {
 	task *Task // nil when free
 	g    uintptr
 	quit bool
+	// What the task that it runs sleeps and waits with: a task needs them only
+	// while it is on a worker.
+	timer  Timer
+	waiter Waiter
 	// stuck: a Goexit is under way below the present frame. Such a worker
 	// serves on, but its goroutine cannot be ended (the Goexit would hit
 	// whoever it resumes).
@@ -23,6 +27,7 @@ type worker struct {
 
 func (l *Loop) newWorker() *worker {
 	w := &worker{loop: l}
+	w.timer.kind = kindWake
 	w.co.Init(l.hub, func(*coro.Coroutine) {
 		w.g = getg.Current()
 		register(&place{l, w})
@@ -85,7 +90,7 @@ func (w *worker) end(t *Task) {
 func (l *Loop) stillborn(t *Task) {
 	t.state = taskDone
 	l.forget(t)
-	t.body.Failed(t, Canceled(t.message))
+	t.body.Failed(t, t.due)
 	t.body.Ended(t)
 	t.must = false
 	t.Done.Set(l)

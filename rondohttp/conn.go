@@ -101,20 +101,23 @@ func (c *conn) hold() {
 	}
 	_, t := loop.Current()
 	if t == nil {
-		c.Call()
+		c.save()
 		return
 	}
 	if before := t.OnPark(c); before != nil && before != loop.Call(c) {
 		t.OnPark(before) // somebody else waits for the park: copy now
-		c.Call()
+		c.save()
 		return
 	}
 	c.holder = t
 }
 
 // Call is the holding task about to park: it implements [loop.Call].
-func (c *conn) Call() {
-	c.holder = nil
+func (c *conn) Call() { c.save() }
+
+// save copies what is left in the loop's buffer.
+func (c *conn) save() {
+	c.let()
 	if len(c.in) == 0 || c.own != nil {
 		return
 	}

@@ -23,7 +23,11 @@ func (s *Session) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	var resp *http.Response
 	err := s.elsewhere(req.Context(), func(ctx context.Context) (err error) {
-		resp, err = s.roundTripHere(ctx, req)
+		if resp, err = s.roundTripHere(ctx, req); err == nil {
+			if b, ok := resp.Body.(*body); ok {
+				b.save()
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -138,6 +142,13 @@ func (b *body) Read(p []byte) (int, error) {
 
 func (b *body) Close() error { return b.r.Close() }
 
+// save makes what is left of the body's last read outlast the task.
+func (b *body) save() {
+	if c := b.r.c; c != nil {
+		c.save()
+	}
+}
+
 // A remoteBody is a body for a goroutine off the loop.
 type remoteBody struct {
 	s   *Session
@@ -152,6 +163,7 @@ func (b *remoteBody) Read(p []byte) (n int, err error) {
 	failed := b.s.elsewhere(b.ctx, func(ctx context.Context) error {
 		b.body.ctx = ctx
 		n, err = b.body.Read(p)
+		b.save()
 		return nil
 	})
 	if failed != nil {

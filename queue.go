@@ -60,7 +60,24 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 			q.mu.Unlock(here)
 			return ErrShutDown
 		}
-		if err := q.wait(ctx, &q.putters, here, t); err != nil {
+		var err error
+		if t != nil {
+			w := t.Waiter()
+			q.putters.Add(w)
+			q.mu.Unlock(here)
+			stop, e := under(ctx, t)
+			if err = e; err == nil {
+				err = t.Park(w)
+			}
+			if stop != nil {
+				stop()
+			}
+			q.mu.Lock(here)
+			q.putters.Remove(w)
+		} else {
+			err = q.block(ctx, &q.putters, here)
+		}
+		if err != nil {
 			if !q.full() {
 				q.wake(&q.putters, here) // it may have been meant for us
 			}
@@ -120,7 +137,24 @@ func (q *Queue[T]) Get(ctx context.Context) (T, error) {
 			q.mu.Unlock(here)
 			return zero, ErrShutDown
 		}
-		if err := q.wait(ctx, &q.getters, here, t); err != nil {
+		var err error
+		if t != nil {
+			w := t.Waiter()
+			q.getters.Add(w)
+			q.mu.Unlock(here)
+			stop, e := under(ctx, t)
+			if err = e; err == nil {
+				err = t.Park(w)
+			}
+			if stop != nil {
+				stop()
+			}
+			q.mu.Lock(here)
+			q.getters.Remove(w)
+		} else {
+			err = q.block(ctx, &q.getters, here)
+		}
+		if err != nil {
 			if q.n > 0 {
 				q.wake(&q.getters, here)
 			}
@@ -189,20 +223,10 @@ func (q *Queue[T]) wake(list *loop.WaitList, here *loop.Loop) bool {
 	return true
 }
 
-// wait parks the task, or blocks the goroutine, in list. The queue is unlocked
-// meanwhile.
-func (q *Queue[T]) wait(ctx context.Context, list *loop.WaitList, here *loop.Loop, t *loop.Task) error {
-	if here != nil && t == nil {
+// block blocks the goroutine in list. The queue is unlocked meanwhile.
+func (q *Queue[T]) block(ctx context.Context, list *loop.WaitList, here *loop.Loop) error {
+	if here != nil {
 		return ErrNotTask
-	}
-	if t != nil {
-		w := t.Waiter()
-		list.Add(w)
-		q.mu.Unlock(here)
-		err := park(ctx, t, w)
-		q.mu.Lock(here)
-		list.Remove(w)
-		return err
 	}
 	w, granted := loop.NewWaiter()
 	list.Add(w)

@@ -175,16 +175,24 @@ func runningTask() (*loop.Task, error) {
 
 // park parks t, the running task, under ctx.
 func park(ctx context.Context, t *loop.Task, a loop.Aborter) error {
-	if within(ctx, t) {
-		return t.Park(a)
-	}
-	stop, err := watch(ctx, t)
+	stop, err := under(ctx, t)
 	if err != nil {
 		return err
 	}
 	err = t.Park(a)
-	stop()
+	if stop != nil {
+		stop()
+	}
 	return err
+}
+
+// under prepares for a park of t under ctx: it is what park does, without the
+// frame. Stop, if it is not nil, must be called afterwards.
+func under(ctx context.Context, t *loop.Task) (stop func(), err error) {
+	if s, ok := ctx.(*scope); ok && s.task == t || within(ctx, t) {
+		return nil, nil
+	}
+	return watch(ctx, t)
 }
 
 // A watched context is one of the standard library's under which a task parks.
@@ -246,15 +254,14 @@ func Sleep(ctx context.Context, d time.Duration) error {
 		}
 		return t.Yield()
 	}
-	if within(ctx, t) {
-		return t.SleepUntil(t.Loop().Now().Add(d))
-	}
-	stop, err := watch(ctx, t)
+	stop, err := under(ctx, t)
 	if err != nil {
 		return err
 	}
 	err = t.SleepUntil(t.Loop().Now().Add(d))
-	stop()
+	if stop != nil {
+		stop()
+	}
 	return err
 }
 

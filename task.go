@@ -201,33 +201,48 @@ func (x *Task[T]) Result() (T, error) {
 // Errors: that of x; those of [Sleep]; an error that names the cycle if x and
 // the caller wait for each other.
 func (x *Task[T]) Await(ctx context.Context) (T, error) {
-	if err := x.await(ctx); err != nil {
+	c := &x.core
+	here, t := locate(ctx)
+	err := c.awaitable(here, t)
+	if err == errElsewhere {
+		err = c.awaitElsewhere(ctx, here, t)
+	} else if err == nil {
+		if !c.k.Finished() {
+			c.k.Done.Add(here, t.Step())
+			var stop func()
+			if stop, err = under(ctx, t); err == nil {
+				err = t.Park((*coreAborter)(c))
+			}
+			if stop != nil {
+				stop()
+			}
+			if err != nil {
+				c.k.Done.Remove(t.Step())
+			}
+		}
+		c.retrieved = c.retrieved || err == nil
+	}
+	if err != nil {
 		var zero T
 		return zero, err
 	}
 	return x.value, x.err
 }
 
-// await parks the calling task, or blocks the calling goroutine, until c is done.
-func (c *core) await(ctx context.Context) error {
-	here, t := locate(ctx)
-	if here != c.k.Loop() {
-		return c.awaitElsewhere(ctx, here, t)
-	}
+// errElsewhere: the caller is not on the task's loop.
+var errElsewhere = errors.New("elsewhere")
+
+// awaitable says whether the caller may wait for c.
+func (c *core) awaitable(here *loop.Loop, t *loop.Task) error {
 	switch {
+	case here != c.k.Loop():
+		return errElsewhere
 	case c.k.Finished():
 	case t == nil:
 		return ErrNotTask
 	case t == &c.k:
 		return fmt.Errorf("%w: task %s awaits itself", ErrCycle, c.label())
-	default:
-		c.k.Done.Add(here, t.Step())
-		if err := park(ctx, t, (*coreAborter)(c)); err != nil {
-			c.k.Done.Remove(t.Step())
-			return err
-		}
 	}
-	c.retrieved = true
 	return nil
 }
 

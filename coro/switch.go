@@ -58,24 +58,25 @@ func (c *Coroutine) start(_ *Coroutine, body func(*Coroutine)) {
 
 // Switch suspends self, the running member, and resumes to. It returns when
 // some member switches to self. To must not be self.
+//
+// It is one function because frames are dear here: after a switch the processor's
+// stack of return addresses is another coroutine's, so that every return up to
+// the code that parked is mispredicted, at some 6 ns each.
 func (self *Coroutine) Switch(to *Coroutine) {
-	self.exchange(to)
-	for self.forward != nil {
-		next := self.forward
-		self.forward = nil
-		self.exchange(next)
-	}
-}
-
-func (self *Coroutine) exchange(to *Coroutine) {
-	x := to.in
-	self.in = x
-	if x.yielded {
-		x.yielded = false
-		x.yield(struct{}{})
-	} else {
-		x.yielded = true
-		x.next()
+	for {
+		x := to.in
+		self.in = x
+		if x.yielded {
+			x.yielded = false
+			x.yield(struct{}{})
+		} else {
+			x.yielded = true
+			x.next()
+		}
+		if self.forward == nil {
+			return
+		}
+		to, self.forward = self.forward, nil
 	}
 }
 
@@ -93,9 +94,9 @@ func (root *Coroutine) Retire(dead, all []*Coroutine) {
 			// The root takes d's place, and d takes the one that c leaves.
 			d.forward = c
 			sleeper[c.in] = d
-			root.exchange(d)
+			root.Switch(d)
 		} else {
-			root.exchange(c)
+			root.Switch(c)
 		}
 		delete(sleeper, &c.birth)
 	}

@@ -189,12 +189,12 @@ func (l *Loop) sleepVirtually(first *Timer) {
 	l.slept = l.left == 0
 }
 
-// dispatch runs handles until it is w's turn to go on: its task is resumed, or
-// it was given a new task, or is to quit. If w has no task, it is free.
-func (l *Loop) dispatch(w *worker) {
+// dispatch runs handles, of which h is the first, until it is w's turn to go on:
+// its task is resumed, or it was given a new task, or is to quit. If w has no
+// task, it is free.
+func (l *Loop) dispatch(w *worker, h *Handle) {
 	self := w.task
-	for {
-		h := l.turn()
+	for ; ; h = l.turn() {
 		if h == nil {
 			l.away(w)
 			l.current = nil

@@ -211,7 +211,13 @@ func (t *Task) Park(a Aborter) error {
 		case Refused:
 		}
 	}
-	t.loop.dispatch(t.worker)
+	// The usual case of dispatch, without its frame: see coro's Switch.
+	l := t.loop
+	if h := l.turn(); h == nil || h.kind != kindStep {
+		l.dispatch(t.worker, h)
+	} else if l.current = h.task; h.task != t {
+		t.worker.co.Switch(&h.task.worker.co)
+	}
 	return t.resumed()
 }
 
@@ -222,7 +228,13 @@ func (t *Task) Yield() error {
 		t.beforePark()
 	}
 	t.ready()
-	t.loop.dispatch(t.worker)
+	// The usual case of dispatch, without its frame: see coro's Switch.
+	l := t.loop
+	if h := l.turn(); h == nil || h.kind != kindStep {
+		l.dispatch(t.worker, h)
+	} else if l.current = h.task; h.task != t {
+		t.worker.co.Switch(&h.task.worker.co)
+	}
 	return t.resumed()
 }
 

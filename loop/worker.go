@@ -40,9 +40,17 @@ func (l *Loop) newWorker() *worker {
 
 // serve runs tasks until the worker is told to quit.
 func (w *worker) serve() {
+	l := w.loop
 	for !w.quit {
 		w.run(w.task)
-		w.loop.dispatch(w)
+		// The usual case of dispatch, without its frame: see coro's Switch.
+		if h := l.turn(); h != nil && h.kind == kindStep {
+			l.current = h.task
+			l.free = append(l.free, w)
+			w.co.Switch(&h.task.worker.co)
+		} else {
+			l.dispatch(w, h)
+		}
 	}
 }
 
@@ -63,7 +71,7 @@ func (w *worker) run(t *Task) {
 		w.stuck = true
 		t.body.Failed(t, ErrGoexit)
 		w.end(t)
-		w.loop.dispatch(w)
+		w.loop.dispatch(w, w.loop.turn())
 		w.serve()
 	}()
 	t.worker, t.g = w, w.g

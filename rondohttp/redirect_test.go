@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -146,15 +147,15 @@ func TestRedirectToAnotherOriginCarriesNoCredentials(t *testing.T) {
 }
 
 func TestRedirectLimits(t *testing.T) {
-	hops := 0
+	var hops atomic.Int64
 	loop, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		hops++
+		hops.Add(1)
 		http.Redirect(w, r, "/again", 302)
 	})
 	run(t, func(ctx context.Context, s *Session) {
 		_, err := s.Get(ctx, loop+"/first")
-		if kindOf(err) != KindRedirectLoop || hops != 4 || !strings.Contains(err.Error(), "/again: stopped after 3 redirects") {
-			t.Errorf("after %d hops: %v", hops, err)
+		if kindOf(err) != KindRedirectLoop || hops.Load() != 4 || !strings.Contains(err.Error(), "/again: stopped after 3 redirects") {
+			t.Errorf("after %d hops: %v", hops.Load(), err)
 		}
 	}, WithMaxRedirects(3))
 	run(t, func(ctx context.Context, s *Session) {

@@ -173,8 +173,8 @@ func (s *side) rearm() {
 
 func newConn(l *Loop, e poll.Endpoint) *Conn {
 	c := &Conn{loop: l, e: e}
-	c.rd.init(l.Loop, e.Cancel)
-	c.wr.init(l.Loop, e.Cancel)
+	c.rd.init(l.k, e.Cancel)
+	c.wr.init(l.k, e.Cancel)
 	c.closeCall.Init(loop.Func(c.closeNow))
 	l.conns[c] = struct{}{}
 	return c
@@ -188,7 +188,7 @@ func (c *Conn) place() (*loop.Task, net.Conn, error) {
 	case here == nil:
 		off, err := c.detached()
 		return nil, off, err
-	case here != c.loop.Loop:
+	case here != c.loop.k:
 		return nil, nil, ErrOtherLoop
 	case t == nil:
 		return nil, nil, ErrNotTask
@@ -345,7 +345,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 // exchange: its peer has closed it, or has sent something unasked. It is for
 // tasks, and for connections that nobody is reading.
 func (c *Conn) Stale() bool {
-	if c.closed.Load() || c.rd.busy || !c.loop.OnLoop() {
+	if c.closed.Load() || c.rd.busy || !c.loop.k.OnLoop() {
 		return true
 	}
 	_, _, ok := c.e.Read(&c.rd.op, c.loop.scratch[:])
@@ -360,7 +360,7 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.opError("close", net.ErrClosed)
 	}
-	if c.loop.OnLoop() {
+	if c.loop.k.OnLoop() {
 		c.closeNow()
 		return nil
 	}
@@ -377,7 +377,7 @@ func (c *Conn) Close() error {
 	if off != nil {
 		off.Close()
 	}
-	if c.loop.Post(&c.closeCall) != nil {
+	if c.loop.k.Post(&c.closeCall) != nil {
 		c.closeEndpoint() // the loop is over, and nobody else will
 	}
 	return nil
@@ -392,8 +392,8 @@ func (c *Conn) closeNow() {
 	delete(c.loop.conns, c)
 	c.rd.fail(net.ErrClosed)
 	c.wr.fail(net.ErrClosed)
-	c.loop.StopTimer(&c.rd.timer)
-	c.loop.StopTimer(&c.wr.timer)
+	c.loop.k.StopTimer(&c.rd.timer)
+	c.loop.k.StopTimer(&c.wr.timer)
 }
 
 // closeEndpoint closes both descriptors. It returns false if it was done before.
@@ -427,7 +427,7 @@ type closeReader interface {
 }
 
 func (c *Conn) shut(on func(poll.Endpoint) error, off func(closeReader) error) error {
-	if c.loop.OnLoop() && !c.closed.Load() {
+	if c.loop.k.OnLoop() && !c.closed.Load() {
 		return c.opError("shutdown", on(c.e))
 	}
 	d, err := c.detached()
@@ -493,7 +493,7 @@ func adopt(c net.Conn) (*Conn, error) {
 	if l == nil {
 		return nil, ErrNotTask
 	}
-	e, err := l.Poller().Adopt(c)
+	e, err := l.k.Poller().Adopt(c)
 	if err != nil {
 		return nil, err
 	}

@@ -1,98 +1,128 @@
 package rondo
 
-import (
-	"context"
+import "github.com/rondo-go/rondo/loop"
 
-	"github.com/rondo-go/rondo/loop"
-)
+// A Result is a value or an error.
+type Result[T any] struct {
+	Value T
+	Err   error
+}
 
-// Gather runs fns as tasks and returns their results in the order of fns. The
-// first error is returned at once; as in asyncio, the other tasks then go on
-// (use [WithGroup] to cancel them). If the caller is canceled, so are the tasks,
-// and Gather returns when they have ended.
+// Gather returns a future with the results of ws, in their order. The first error
+// is its error, at once; as in asyncio, the others then go on (a [Group] cancels
+// them). Canceling it, or a task that awaits it, cancels all of ws that are not
+// done. It is for the loop's thread.
 //
-// Errors: the first of any fn; those of [Sleep].
-func Gather[T any](ctx context.Context, fns ...func(ctx context.Context) (T, error)) ([]T, error) {
-	t, err := taskFor(ctx)
-	if err != nil {
-		return nil, err
+//	pages, err := rondo.Gather(rondo.Spawn(ctx, a), rondo.Spawn(ctx, b)).Await(ctx)
+func Gather[T any](ws ...Awaitable[T]) *Future[[]T] {
+	g := newGathering(ws, func(outer *Future[[]T]) {
+		outer.value = make([]T, len(ws))
+		for i, w := range ws {
+			outer.value[i], _ = w.peek()
+		}
+	})
+	g.firstError = true
+	g.begin()
+	return g.outer
+}
+
+// GatherResults is [Gather] with the errors among the results: it waits for all
+// of ws.
+func GatherResults[T any](ws ...Awaitable[T]) *Future[[]Result[T]] {
+	g := newGathering(ws, func(outer *Future[[]Result[T]]) {
+		outer.value = make([]Result[T], len(ws))
+		for i, w := range ws {
+			r := &outer.value[i]
+			r.Value, r.Err = w.peek()
+		}
+	})
+	g.begin()
+	return g.outer
+}
+
+// A gathering is asyncio's gather.
+type gathering[T, R any] struct {
+	loop       *loop.Loop
+	ws         []Awaitable[T]
+	distinct   []Awaitable[T]
+	outer      *Future[R]
+	collect    func(outer *Future[R])
+	finished   int
+	firstError bool // the first error is the outcome
+	canceled   bool // a request was passed on
+}
+
+func newGathering[T, R any](ws []Awaitable[T], collect func(*Future[R])) *gathering[T, R] {
+	here, _ := loop.Current()
+	if here == nil {
+		panic("rondo: Gather off the loop")
 	}
-	g := &gathering{task: t, left: len(fns), cores: make([]*core, len(fns))}
-	tasks := make([]*Task[T], len(fns))
-	for i, fn := range fns {
-		tasks[i] = Spawn(ctx, fn)
-		tasks[i].retrieved = true
-		g.cores[i] = &tasks[i].core
+	return &gathering[T, R]{loop: here, ws: ws, outer: NewFuture[R](), collect: collect}
+}
+
+func (g *gathering[T, R]) begin() {
+	seen := make(map[Awaitable[T]]bool, len(g.ws))
+	var done []Awaitable[T]
+	for _, w := range g.ws {
+		if seen[w] {
+			continue
+		}
+		seen[w] = true
+		g.distinct = append(g.distinct, w)
+		if w.Done() {
+			done = append(done, w)
+			continue
+		}
 		h := new(loop.Handle)
-		h.Init(gatherDone{g, g.cores[i]})
-		tasks[i].k.Done.Add(t.Loop(), h)
+		h.Init(gatherDone[T, R]{g, w})
+		w.add(g.loop, h)
 	}
-	if g.left > 0 {
-		if err := park(ctx, t, g); err != nil {
-			g.over = true
-			return nil, err
-		}
+	g.outer.onCancel = g.cancel
+	if len(g.distinct) == 0 {
+		g.outer.finish(func() { g.collect(g.outer) })
 	}
+	for _, w := range done {
+		g.childDone(w)
+	}
+}
+
+type gatherDone[T, R any] struct {
+	g *gathering[T, R]
+	w Awaitable[T]
+}
+
+func (d gatherDone[T, R]) Call() { d.g.childDone(d.w) }
+
+func (g *gathering[T, R]) childDone(w Awaitable[T]) {
+	g.finished++
 	switch {
-	case g.err != nil:
-		return nil, g.err
-	case g.canceled != nil:
-		return nil, g.canceled
-	}
-	got := make([]T, len(tasks))
-	for i, x := range tasks {
-		got[i] = x.value
-	}
-	return got, nil
-}
-
-type gathering struct {
-	task     *loop.Task
-	cores    []*core
-	left     int
-	err      error
-	over     bool
-	canceled error // the request that was passed on to the tasks
-}
-
-type gatherDone struct {
-	g *gathering
-	c *core
-}
-
-func (d gatherDone) Call() {
-	g := d.g
-	g.left--
-	if g.over {
-		return
-	}
-	if d.c.err != nil && g.err == nil {
-		g.err = d.c.err
-	}
-	if g.left == 0 || g.err != nil {
-		g.over = true
-		g.task.Unpark()
-	}
-}
-
-// Abort implements [loop.Aborter]: a request is passed on to the tasks.
-func (g *gathering) Abort(_ *loop.Task, reason loop.Reason, err error) loop.Verdict {
-	if reason == loop.Leave {
-		g.over = true
-		for _, c := range g.cores {
-			c.cancel("")
+	case g.outer.Done():
+	case g.firstError && w.Canceled():
+		g.outer.Fail(w.Err())
+	case g.firstError && w.outcome() != nil:
+		g.outer.Fail(w.Err())
+	case g.finished < len(g.distinct):
+	case g.canceled:
+		err := g.ws[len(g.ws)-1].Err()
+		if !isCancellation(err) {
+			err = loop.Canceled("")
 		}
-		return loop.Aborted
+		g.outer.Fail(err)
+	default:
+		g.outer.finish(func() { g.collect(g.outer) })
 	}
+}
+
+// cancel passes a request on to everything that is gathered.
+func (g *gathering[T, R]) cancel(message string) bool {
 	passed := false
-	for _, c := range g.cores {
-		if c.cancel(message(err)) {
+	for _, w := range g.ws {
+		if w.Cancel(message) {
 			passed = true
 		}
 	}
-	if !passed {
-		return loop.Refused
+	if passed {
+		g.canceled = true
 	}
-	g.canceled = err
-	return loop.Passed
+	return passed
 }

@@ -2,6 +2,7 @@ package rondo
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/rondo-go/rondo/loop"
@@ -88,39 +89,65 @@ func (g *Group) call(body func(*Group) error) (err error) {
 // the group is aborted or has ended.
 func (g *Group) Context() context.Context { return &g.scope }
 
-// Go starts fn as a task of the group. It panics if the group has ended. If the
-// group is being aborted, fn is not started.
+// Go starts fn as a task of the group. Like asyncio's create_task it panics if
+// the group has ended; if the group is being aborted, fn is not started.
 func (g *Group) Go(fn func(ctx context.Context) error, opts ...TaskOption) {
-	if !g.admits() {
+	if g.Admits() != nil {
+		g.mustBeOpen()
 		return
 	}
-	g.children = append(g.children, spawnCore(&g.scope, g.owner.k.Loop(), fn, g, opts))
+	c := spawnCore(&g.scope, g.owner.k.Loop(), fn, g, opts)
+	g.children = append(g.children, c)
+	c.start(opts)
 }
 
 // Go starts fn as a task of the group, and returns it to be awaited for its
 // value. Its error is the group's too. If the group is being aborted, the task
 // is canceled before it starts.
 func Go[T any](g *Group, fn func(ctx context.Context) (T, error), opts ...TaskOption) *Task[T] {
-	admitted := g.admits()
+	admitted := g.Admits() == nil
+	if !admitted {
+		g.mustBeOpen()
+	}
+	_, t := loop.Current()
 	x := &Task[T]{fn: fn}
 	x.group = g
-	x.init(&g.scope, g.owner.k.Loop(), (*taskBody[T])(x), opts)
-	g.owner.k.Loop().Start(&x.k)
+	x.init(&g.scope, g.owner.k.Loop(), t, (*taskBody[T])(x), opts)
 	g.children = append(g.children, &x.core)
-	if !admitted {
-		x.cancel("")
+	if admitted {
+		x.start(opts)
+	} else {
+		x.start(nil)
+		x.Cancel("")
 	}
 	return x
 }
 
-func (g *Group) admits() bool {
+// Errors of [Group.Admits].
+var (
+	ErrGroupEnded    = errors.New("rondo: group has ended")
+	ErrGroupAborting = errors.New("rondo: group is being aborted")
+)
+
+// Admits returns nil if the group takes another task, and else why not.
+func (g *Group) Admits() error {
+	switch {
+	case g.ended && len(g.children) == 0:
+		return ErrGroupEnded
+	case g.aborting:
+		return ErrGroupAborting
+	}
+	return nil
+}
+
+// mustBeOpen panics if the group is misused.
+func (g *Group) mustBeOpen() {
 	if g.ended && len(g.children) == 0 {
 		panic("rondo: Group.Go after the group has ended")
 	}
 	if here, _ := loop.Current(); here != g.owner.k.Loop() {
 		panic("rondo: Group.Go off the group's loop")
 	}
-	return !g.aborting
 }
 
 // Cancel cancels the group's tasks. The body goes on.
@@ -130,13 +157,13 @@ func (g *Group) abort() {
 	g.aborting = true
 	g.scope.closeFrom(g.owner.inner, context.Canceled)
 	for _, c := range append([]*core(nil), g.children...) {
-		c.cancel("")
+		c.Cancel("")
 	}
 }
 
-// childDone is told of the end of each task of the group.
-func (g *Group) childDone(c *core) {
-	// The rest happens in the callback's turn, as in asyncio.
+// childEnded is told of the end of each task of the group; what follows from it
+// happens in a turn of its own, as in asyncio.
+func (g *Group) childEnded(c *core) {
 	h := new(loop.Handle)
 	h.Init(groupDone{g, c})
 	c.k.Done.Add(c.k.Loop(), h)

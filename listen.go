@@ -43,12 +43,12 @@ func Listen(ctx context.Context, network, address string) (*Listener, error) {
 			address = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	pl, err := r.Poller().Listen(network, address, false)
+	pl, err := r.k.Poller().Listen(network, address, false)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
 	}
 	l := &Listener{loop: r, l: pl}
-	l.accept.init(r.Loop, pl.Cancel)
+	l.accept.init(r.k, pl.Cancel)
 	r.conns[l] = struct{}{}
 	return l, nil
 }
@@ -70,7 +70,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		}
 		return off.Accept()
 	}
-	if here != l.loop.Loop {
+	if here != l.loop.k {
 		return nil, l.opError(ErrOtherLoop)
 	}
 	if t == nil {
@@ -142,13 +142,13 @@ func (l *Listener) Close() error {
 	if off != nil {
 		off.Close()
 	}
-	if l.loop.OnLoop() {
+	if l.loop.k.OnLoop() {
 		l.closeNow()
 		return nil
 	}
 	h := new(loop.Handle)
 	h.Init(loop.Func(l.closeNow))
-	if l.loop.Post(h) != nil {
+	if l.loop.k.Post(h) != nil {
 		l.closeListener()
 	}
 	return nil
@@ -174,7 +174,7 @@ func (l *Listener) closeNow() {
 	}
 	delete(l.loop.conns, l)
 	l.accept.fail(net.ErrClosed)
-	l.loop.StopTimer(&l.accept.timer)
+	l.loop.k.StopTimer(&l.accept.timer)
 }
 
 func (l *Listener) closeWithLoop() { l.closeNow() }

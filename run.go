@@ -16,7 +16,8 @@ import (
 
 // A Loop is the event loop of one [Run], with what its tasks own.
 type Loop struct {
-	*loop.Loop
+	k        *loop.Loop
+	vars     *varMap             // of the callback that runs
 	conns    map[closer]struct{} // open connections and listeners
 	scratch  [1]byte
 	watched  []*watched // on the virtual clock
@@ -77,32 +78,33 @@ func Run(main func(ctx context.Context) error, opts ...Option) error {
 	leaveProcs := needProcs()
 	defer leaveProcs()
 	l := &Loop{conns: make(map[closer]struct{})}
-	l.Loop = loop.New(loop.Options{Poller: o.poller, Virtual: o.virtual, BeforeJump: l.leaveDone, OnPanic: func(err error) {
+	l.k = loop.New(loop.Options{Poller: o.poller, Virtual: o.virtual, BeforeJump: l.leaveDone, OnPanic: func(err error) {
 		slog.Error("rondo: callback panicked", "error", err)
 	}})
-	l.Data = l
+	l.k.Data = l
 	var task *core
-	l.CallSoon(loop.Func(func() {
-		task = spawnCore(o.ctx, l.Loop, main, nil, []TaskOption{WithName("main")})
+	l.CallSoon(func() {
+		task = spawnCore(o.ctx, l.k, main, nil, []TaskOption{WithName("main")})
 		task.retrieved = true
+		task.start(nil)
 		l.stopAfter(task)
-	}))
+	})
 	interrupted := false
 	if o.signals {
 		stop := l.onInterrupt(func() {
 			interrupted = true
-			task.cancel("interrupted")
+			task.Cancel("interrupted")
 		})
 		defer stop()
 	}
-	err := l.Run()
+	err := l.k.Run()
 	if err == nil {
 		err = l.finish()
 		if task.err != nil {
 			err = errors.Join(task.err, err)
 		}
 	}
-	err = errors.Join(err, l.Close())
+	err = errors.Join(err, l.k.Close())
 	if errors.Is(task.err, ErrGoexit) {
 		runtime.Goexit()
 	}
@@ -118,28 +120,28 @@ func Run(main func(ctx context.Context) error, opts ...Option) error {
 // stopAfter stops the loop once a task is done.
 func (l *Loop) stopAfter(c *core) {
 	h := new(loop.Handle)
-	h.Init(loop.Func(l.Stop))
-	c.k.Done.Add(l.Loop, h)
+	h.Init(loop.Func(l.k.Stop))
+	c.k.Done.Add(l.k, h)
 }
 
 // finish cancels the tasks that are left, runs the loop until they are done,
 // closes what they left open, and reports the errors that nobody has seen.
 func (l *Loop) finish() error {
 	var err error
-	for len(l.Tasks()) > 0 && err == nil {
-		tasks := l.Tasks()
+	for len(l.k.Tasks()) > 0 && err == nil {
+		tasks := l.k.Tasks()
 		left := len(tasks)
 		for _, t := range tasks {
 			h := new(loop.Handle)
 			h.Init(loop.Func(func() {
 				if left--; left == 0 {
-					l.Stop()
+					l.k.Stop()
 				}
 			}))
-			t.Done.Add(l.Loop, h)
-			coreOf(t).cancel("")
+			t.Done.Add(l.k, h)
+			coreOf(t).Cancel("")
 		}
-		err = l.Run()
+		err = l.k.Run()
 	}
 	for c := range l.conns {
 		c.closeWithLoop()
@@ -190,7 +192,7 @@ func (l *Loop) onInterrupt(f func()) (stop func()) {
 			signal.Stop(c)
 			h := new(loop.Handle)
 			h.Init(loop.Func(f))
-			l.Post(h)
+			l.k.Post(h)
 		case <-quit:
 		}
 	})
@@ -242,10 +244,10 @@ func RunningLoop() *Loop {
 // the loop is closed, the error is [ErrClosed].
 func SpawnThreadsafe[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error), opts ...TaskOption) (*Task[T], error) {
 	x := &Task[T]{fn: fn}
-	x.init(ctx, l.Loop, (*taskBody[T])(x), opts)
+	x.init(ctx, l.k, nil, (*taskBody[T])(x), opts)
 	h := new(loop.Handle)
-	h.Init(loop.Func(func() { l.Start(&x.k) }))
-	if err := l.Post(h); err != nil {
+	h.Init(loop.Func(func() { x.start(opts) }))
+	if err := l.k.Post(h); err != nil {
 		return nil, fmt.Errorf("spawn: %w", err)
 	}
 	return x, nil

@@ -214,9 +214,9 @@ func watch(ctx context.Context, t *loop.Task) (stop func(), err error) {
 	stopFunc := context.AfterFunc(ctx, func() {
 		h := new(loop.Handle)
 		h.Init(loop.Func(w.leave))
-		l.Post(h)
+		l.k.Post(h)
 	})
-	if !l.Virtual() {
+	if !l.k.Virtual() {
 		return func() { stopFunc() }, nil
 	}
 	// The standard library tells of the end on a goroutine. Virtual time must

@@ -226,23 +226,28 @@ func TestTimeoutNestedInnermostFirst(t *testing.T) {
 
 func TestGatherKeepsTheOrder(t *testing.T) {
 	virtually(t, func(ctx context.Context) error {
-		nap := func(i int) func(context.Context) (int, error) {
-			return func(ctx context.Context) (int, error) { return i, Sleep(ctx, time.Duration(9-i)*time.Second) }
+		nap := func(i int) *Task[int] {
+			return Spawn(ctx, func(ctx context.Context) (int, error) { return i, Sleep(ctx, time.Duration(9-i)*time.Second) })
 		}
-		got, err := Gather(ctx, nap(1), nap(2), nap(3))
+		got, err := Gather(nap(1), nap(2), nap(3)).Await(ctx)
 		if err != nil || len(got) != 3 || got[0] != 1 || got[1] != 2 || got[2] != 3 {
 			t.Errorf("got %v, %v", got, err)
 		}
-		none, err := Gather[int](ctx)
+		none, err := Gather[int]().Await(ctx)
 		if len(none) != 0 || err != nil {
 			t.Errorf("of nothing: %v, %v", none, err)
 		}
 		boom := errors.New("boom")
+		fails := func() *Task[int] { return Spawn(ctx, func(ctx context.Context) (int, error) { return 0, boom }) }
 		start := now()
-		_, err = Gather(ctx, nap(0), func(ctx context.Context) (int, error) { return 0, boom })
+		_, err = Gather(nap(0), fails()).Await(ctx)
 		wantErr(t, "gather", err, boom)
 		if now() != start {
 			t.Errorf("the first error came after %v", now()-start)
+		}
+		all, err := GatherResults(nap(0), fails()).Await(ctx)
+		if err != nil || len(all) != 2 || all[0].Err != nil || all[1].Err != boom {
+			t.Errorf("results: %v, %v", all, err)
 		}
 		return nil
 	})
@@ -251,19 +256,20 @@ func TestGatherKeepsTheOrder(t *testing.T) {
 func TestGatherCanceledCancelsItsTasks(t *testing.T) {
 	virtually(t, func(ctx context.Context) error {
 		n := 0
-		nap := func(ctx context.Context) (int, error) {
-			err := Sleep(ctx, time.Hour)
-			if errors.Is(err, context.Canceled) {
-				n++
-			}
-			return 0, err
+		nap := func() *Task[int] {
+			return Spawn(ctx, func(ctx context.Context) (int, error) {
+				err := Sleep(ctx, time.Hour)
+				if errors.Is(err, context.Canceled) {
+					n++
+				}
+				return 0, err
+			})
 		}
-		x := spawn(ctx, func(ctx context.Context) error { _, err := Gather(ctx, nap, nap); return err })
+		x := spawn(ctx, func(ctx context.Context) error { _, err := Gather(nap(), nap()).Await(ctx); return err })
 		Sleep(ctx, time.Second)
 		x.Cancel("")
 		_, err := x.Await(ctx)
 		wantErr(t, "gather", err, context.Canceled)
-		Sleep(ctx, 0)
 		if n != 2 {
 			t.Errorf("%d tasks were canceled", n)
 		}

@@ -14,27 +14,38 @@ type core struct {
 	scope     scope
 	inner     *scope // the innermost scope open now
 	runtime   *Loop
+	vars      *varMap
 	err       error
+	group     *Group
+	name      *string
 	canceled  bool
 	canceling bool // a request is on its way through what it waits for
 	retrieved bool // somebody has seen err
-	name      string
-	group     *Group
 }
 
-// A Task is a running function and its result. It is made by [Spawn],
-// [Group.Go] and [Go].
+// A Task is a running function and its result. It is made by [Spawn], [Go] and
+// [SpawnThreadsafe].
 type Task[T any] struct {
 	core
 	fn    func(context.Context) (T, error)
 	value T
 }
 
-// A TaskOption is an option of a task: [WithName].
-type TaskOption func(*core)
+// A TaskOption is an option of a task.
+type TaskOption func(*taskOptions)
+
+type taskOptions struct {
+	name  string
+	eager bool
+}
 
 // WithName names the task, for humans.
-func WithName(name string) TaskOption { return func(c *core) { c.name = name } }
+func WithName(name string) TaskOption { return func(o *taskOptions) { o.name = name } }
+
+// WithEager runs the task's first step at once, inside the call that starts it,
+// up to where it first parks. A task that never parks is then done when the call
+// returns.
+func WithEager() TaskOption { return func(o *taskOptions) { o.eager = true } }
 
 // Spawn starts fn as a task on the loop of the calling task or callback, and
 // returns at once: the task's first step runs in the loop's next iteration. The
@@ -47,22 +58,22 @@ func WithName(name string) TaskOption { return func(c *core) { c.name = name } }
 //
 // It panics off the loop, where [SpawnThreadsafe] is the call.
 func Spawn[T any](ctx context.Context, fn func(context.Context) (T, error), opts ...TaskOption) *Task[T] {
-	l, _ := loop.Current()
+	l, t := loop.Current()
 	if l == nil {
 		panic("rondo: Spawn off the loop (use SpawnThreadsafe)")
 	}
 	x := &Task[T]{fn: fn}
-	x.init(ctx, l, (*taskBody[T])(x), opts)
-	l.Start(&x.k)
+	x.init(ctx, l, t, (*taskBody[T])(x), opts)
+	x.start(opts)
 	return x
 }
 
 // spawnCore starts a function without a result.
 func spawnCore(ctx context.Context, l *loop.Loop, fn func(context.Context) error, g *Group, opts []TaskOption) *core {
+	_, t := loop.Current()
 	p := &proc{fn: fn}
 	p.group = g
-	p.init(ctx, l, (*procBody)(p), opts)
-	l.Start(&p.k)
+	p.init(ctx, l, t, (*procBody)(p), opts)
 	return &p.core
 }
 
@@ -85,13 +96,21 @@ func (x *taskBody[T]) Failed(_ *loop.Task, err error) { x.err = err }
 
 func (x *taskBody[T]) Ended(*loop.Task) { x.ended() }
 
+func (x *taskBody[T]) base() *core { return &x.core }
+
 func (p *procBody) Run(*loop.Task) { p.err = p.fn(&p.scope) }
 
 func (p *procBody) Failed(_ *loop.Task, err error) { p.err = err }
 
 func (p *procBody) Ended(*loop.Task) { p.ended() }
 
-func (c *core) init(ctx context.Context, l *loop.Loop, body loop.Body, opts []TaskOption) {
+func (p *procBody) base() *core { return &p.core }
+
+// coreOf returns the core of a task of this package.
+func coreOf(t *loop.Task) *core { return t.Body().(interface{ base() *core }).base() }
+
+// init makes c a task of l, started by creator if that is not nil.
+func (c *core) init(ctx context.Context, l *loop.Loop, creator *loop.Task, body loop.Body, opts []TaskOption) {
 	c.k.Init(l, body)
 	c.runtime = l.Data.(*Loop)
 	c.scope.task = &c.k
@@ -102,8 +121,33 @@ func (c *core) init(ctx context.Context, l *loop.Loop, body loop.Body, opts []Ta
 		c.scope.parent = ctx
 		c.follow(ctx, l)
 	}
-	for _, o := range opts {
-		o(c)
+	if creator != nil {
+		c.vars = coreOf(creator).vars
+	} else if here, _ := loop.Current(); here == l {
+		c.vars = c.runtime.vars
+	}
+	if len(opts) > 0 {
+		if o := optionsOf(opts); o.name != "" {
+			c.name = &o.name
+		}
+	}
+}
+
+func optionsOf(opts []TaskOption) taskOptions {
+	var o taskOptions
+	for _, f := range opts {
+		f(&o)
+	}
+	return o
+}
+
+// start schedules the first step, or runs it.
+func (c *core) start(opts []TaskOption) {
+	l := c.k.Loop()
+	if len(opts) > 0 && optionsOf(opts).eager {
+		l.StartEager(&c.k)
+	} else {
+		l.Start(&c.k)
 	}
 }
 
@@ -118,7 +162,7 @@ func (c *core) follow(ctx context.Context, l *loop.Loop) {
 	}
 	stop := context.AfterFunc(ctx, func() {
 		h := new(loop.Handle)
-		h.Init(loop.Func(func() { c.cancel(context.Cause(ctx).Error()) }))
+		h.Init(loop.Func(func() { c.Cancel(context.Cause(ctx).Error()) }))
 		l.Post(h)
 	})
 	h := new(loop.Handle)
@@ -142,11 +186,31 @@ func (c *core) ended() {
 	}
 	c.scope.close(context.Canceled)
 	if c.group != nil {
-		c.group.childDone(c)
+		c.group.childEnded(c)
 	}
 }
 
-func (c *core) cancel(message string) bool {
+// Name returns the task's name, or "".
+func (c *core) Name() string {
+	if c.name == nil {
+		return ""
+	}
+	return *c.name
+}
+
+// label names the task for humans.
+func (c *core) label() string {
+	if c.name != nil {
+		return *c.name
+	}
+	return fmt.Sprintf("%p", c)
+}
+
+// Cancel asks the task to end: the call that parks it now, or the next one,
+// returns a [CanceledError] with the message, once. If it awaits another task
+// or a future, that is canceled in turn. Cancel returns false if the task is
+// done. It is for the loop's thread.
+func (c *core) Cancel(message string) bool {
 	if c.k.Finished() {
 		return false
 	}
@@ -154,33 +218,62 @@ func (c *core) cancel(message string) bool {
 	return c.k.Cancel(message)
 }
 
-// coreOf returns the core of a task of this package.
-func coreOf(t *loop.Task) *core { return t.Body().(interface{ base() *core }).base() }
-
-func (x *taskBody[T]) base() *core { return &x.core }
-
-func (p *procBody) base() *core { return &p.core }
-
-// Name returns the task's name, or "".
-func (c *core) Name() string { return c.name }
-
-// Cancel asks the task to end: the call that parks it now, or the next one,
-// returns a [CanceledError] with the message, once. If it awaits another task
-// or a future, that is canceled in turn. Cancel returns false if the task is
-// done. It is for the loop's thread.
-func (c *core) Cancel(message string) bool { return c.cancel(message) }
-
 // Uncancel takes one request to cancel back, and returns how many are left.
 func (c *core) Uncancel() int { return c.k.Uncancel() }
 
 // Cancelling returns the number of requests to cancel not taken back.
 func (c *core) Cancelling() int { return c.k.Cancelling() }
 
-// Finished says whether the task is done. It is for the loop's thread.
-func (c *core) Finished() bool { return c.k.Finished() }
+// Done says whether the task is done. It is for the loop's thread.
+func (c *core) Done() bool { return c.k.Finished() }
 
 // Canceled says whether the task is done and was canceled.
 func (c *core) Canceled() bool { return c.k.Finished() && c.canceled }
+
+// Err returns the task's error once it is done, and nil before. As in asyncio,
+// only the first who asks a canceled task gets the message.
+func (c *core) Err() error {
+	if !c.k.Finished() {
+		return nil
+	}
+	c.retrieved = true
+	err := c.err
+	if c.canceled {
+		if _, plain := err.(*CanceledError); plain {
+			c.err = loop.Canceled("")
+		}
+	}
+	return err
+}
+
+func (c *core) outcome() error { return c.err }
+
+// OnDone has fn called on the task's loop, in an iteration of its own, once the
+// task is done; at the soonest in the next iteration. It panics off the loop.
+func (c *core) OnDone(fn func()) *DoneCallback { return onDone(c, fn) }
+
+func (c *core) add(here *loop.Loop, h *loop.Handle) {
+	c.retrieved = true
+	if l := c.k.Loop(); here != l {
+		// That loop tells this one. The handle cannot be withdrawn from there;
+		// remove cancels it.
+		tell := new(loop.Handle)
+		tell.Init(loop.Func(func() { here.Post(h) }))
+		ask := new(loop.Handle)
+		ask.Init(loop.Func(func() { c.k.Done.Add(l, tell) }))
+		l.Post(ask)
+		return
+	}
+	c.k.Done.Add(here, h)
+}
+
+func (c *core) remove(here *loop.Loop, h *loop.Handle) bool {
+	if here != c.k.Loop() {
+		h.Cancel()
+		return true
+	}
+	return c.k.Done.Remove(h)
+}
 
 // Result returns the result of a task that is done; else the error is
 // [ErrNotDone].
@@ -189,25 +282,31 @@ func (x *Task[T]) Result() (T, error) {
 		var zero T
 		return zero, ErrNotDone
 	}
-	x.retrieved = true
-	return x.value, x.err
+	return x.value, x.Err()
 }
+
+func (x *Task[T]) peek() (T, error) { return x.value, x.err }
 
 // Await parks the calling task until x is done, and returns its result. If x is
 // done already it returns at once. A caller that is canceled meanwhile passes
 // the request on to x, as asyncio does; one whose context ends leaves x alone.
 // On a goroutine off the loop, Await blocks it.
 //
-// Errors: that of x; those of [Sleep]; an error that names the cycle if x and
-// the caller wait for each other.
+// Errors: that of x; those of [Sleep]; [ErrCycle] if x is the caller.
 func (x *Task[T]) Await(ctx context.Context) (T, error) {
 	c := &x.core
 	here, t := locate(ctx)
-	err := c.awaitable(here, t)
-	if err == errElsewhere {
-		err = c.awaitElsewhere(ctx, here, t)
-	} else if err == nil {
-		if !c.k.Finished() {
+	if here != c.k.Loop() {
+		err := c.awaitElsewhere(ctx, here, t)
+		if err == nil {
+			return x.value, x.err
+		}
+		var zero T
+		return zero, err
+	}
+	if !c.k.Finished() {
+		err := c.awaitable(t)
+		if err == nil {
 			c.k.Done.Add(here, t.Step())
 			var stop func()
 			if stop, err = under(ctx, t); err == nil {
@@ -216,31 +315,22 @@ func (x *Task[T]) Await(ctx context.Context) (T, error) {
 			if stop != nil {
 				stop()
 			}
-			if err != nil {
-				c.k.Done.Remove(t.Step())
-			}
 		}
-		c.retrieved = c.retrieved || err == nil
+		if err != nil && !(c.Canceled() && isCancellation(err)) { // else x's own message goes first
+			c.k.Done.Remove(t.Step())
+			var zero T
+			return zero, err
+		}
 	}
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	return x.value, x.err
+	return x.value, x.Err()
 }
 
-// errElsewhere: the caller is not on the task's loop.
-var errElsewhere = errors.New("elsewhere")
-
-// awaitable says whether the caller may wait for c.
-func (c *core) awaitable(here *loop.Loop, t *loop.Task) error {
-	switch {
-	case here != c.k.Loop():
-		return errElsewhere
-	case c.k.Finished():
-	case t == nil:
+// awaitable says why t cannot wait for c.
+func (c *core) awaitable(t *loop.Task) error {
+	switch t {
+	case nil:
 		return ErrNotTask
-	case t == &c.k:
+	case &c.k:
 		return fmt.Errorf("%w: task %s awaits itself", ErrCycle, c.label())
 	}
 	return nil
@@ -260,7 +350,7 @@ func (a *coreAborter) Abort(t *loop.Task, reason loop.Reason, err error) loop.Ve
 	}
 	c.canceling = true
 	defer func() { c.canceling = false }()
-	if c.cancel(message(err)) {
+	if c.Cancel(message(err)) {
 		return loop.Passed
 	}
 	return loop.Refused
@@ -274,17 +364,14 @@ func message(err error) string {
 }
 
 // awaitElsewhere waits for a task of another loop than the caller's, if the
-// caller has one: it lets that loop tell when the task is done.
+// caller has one: that loop tells when the task is done.
 func (c *core) awaitElsewhere(ctx context.Context, here *loop.Loop, t *loop.Task) error {
 	if here != nil && t == nil {
 		return ErrNotTask
 	}
 	told := make(chan struct{})
-	var wake *loop.Handle
-	if t != nil {
-		wake = new(loop.Handle)
-		wake.Init(loop.Func(func() { t.Unpark() }))
-	}
+	wake := new(loop.Handle)
+	wake.Init(loop.Func(func() { t.Unpark() }))
 	tell := new(loop.Handle)
 	tell.Init(loop.Func(func() {
 		c.retrieved = true
@@ -312,16 +399,38 @@ func (c *core) awaitElsewhere(ctx context.Context, here *loop.Loop, t *loop.Task
 			return nil
 		default:
 		}
-		if err := park(ctx, t, loop.AbortFunc(func() { wake.Cancel() })); err != nil {
+		if err := park(ctx, t, loop.AbortFunc(wake.Cancel)); err != nil {
 			return err
 		}
 	}
 }
 
-// label names the task for humans.
-func (c *core) label() string {
-	if c.name != "" {
-		return c.name
+// CurrentTask returns the task that runs here, or nil.
+func CurrentTask() AnyTask {
+	_, t := loop.Current()
+	if t == nil {
+		return nil
 	}
-	return fmt.Sprintf("%p", c)
+	return coreOf(t)
+}
+
+// An AnyTask is a *[Task] of any type.
+type AnyTask interface {
+	Waitable
+	Name() string
+	Uncancel() int
+	Cancelling() int
+}
+
+// Tasks returns the tasks of the running loop that are not done, in no order.
+func Tasks() []AnyTask {
+	l, _ := loop.Current()
+	if l == nil {
+		return nil
+	}
+	var tasks []AnyTask
+	for _, t := range l.Tasks() {
+		tasks = append(tasks, coreOf(t))
+	}
+	return tasks
 }

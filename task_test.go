@@ -23,7 +23,7 @@ func virtually(t *testing.T, main func(ctx context.Context) error) {
 }
 
 // now is the time on the loop's clock.
-func now() time.Duration { return time.Duration(RunningLoop().Now()) }
+func now() time.Duration { return RunningLoop().Time() }
 
 // spawn starts a task without a result.
 func spawn(ctx context.Context, fn func(ctx context.Context) error) *Task[struct{}] {

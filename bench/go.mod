@@ -3,8 +3,10 @@ module github.com/rondo-go/rondo/bench
 go 1.26.0
 
 require (
+	github.com/rondo-go/rondo v0.0.0
 	github.com/valyala/fasthttp v1.78.0
 	golang.org/x/sync v0.25.0
+	golang.org/x/sys v0.50.0
 )
 
 require (
@@ -12,3 +14,6 @@ require (
 	github.com/molecule-man/go-brrr v1.3.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 )
+
+// The task benchmarks measure Rondo as it is in this checkout.
+replace github.com/rondo-go/rondo => ../

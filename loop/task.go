@@ -212,11 +212,13 @@ func (t *Task) Park(a Aborter) error {
 		}
 	}
 	// The usual case of dispatch, without its frame: see coro's Switch.
-	l := t.loop
-	if h := l.turn(); h == nil || h.kind != kindStep {
-		l.dispatch(t.worker, h)
+	l, w := t.loop, t.worker
+	if w.back != nil {
+		w.goBack()
+	} else if h := l.turn(); h == nil || h.kind != kindStep {
+		l.dispatch(w, h)
 	} else if l.current = h.task; h.task != t {
-		t.worker.co.Switch(&h.task.worker.co)
+		w.co.Switch(&h.task.worker.co)
 	}
 	return t.resumed()
 }
@@ -229,11 +231,13 @@ func (t *Task) Yield() error {
 	}
 	t.ready()
 	// The usual case of dispatch, without its frame: see coro's Switch.
-	l := t.loop
-	if h := l.turn(); h == nil || h.kind != kindStep {
-		l.dispatch(t.worker, h)
+	l, w := t.loop, t.worker
+	if w.back != nil {
+		w.goBack()
+	} else if h := l.turn(); h == nil || h.kind != kindStep {
+		l.dispatch(w, h)
 	} else if l.current = h.task; h.task != t {
-		t.worker.co.Switch(&h.task.worker.co)
+		w.co.Switch(&h.task.worker.co)
 	}
 	return t.resumed()
 }

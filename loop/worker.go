@@ -15,6 +15,10 @@ type worker struct {
 	task *Task // nil when free
 	g    uintptr
 	quit bool
+	// back is where to go at the first park or at the end, if the task was
+	// started eagerly: the coroutine that started it, and its task.
+	back     *coro.Coroutine
+	backTask *Task
 	// What the task that it runs sleeps and waits with: a task needs them only
 	// while it is on a worker.
 	timer  Timer
@@ -43,6 +47,11 @@ func (w *worker) serve() {
 	l := w.loop
 	for !w.quit {
 		w.run(w.task)
+		if w.back != nil {
+			l.free = append(l.free, w)
+			w.goBack()
+			continue
+		}
 		// The usual case of dispatch, without its frame: see coro's Switch.
 		if h := l.turn(); h != nil && h.kind == kindStep {
 			l.current = h.task
@@ -52,6 +61,32 @@ func (w *worker) serve() {
 			l.dispatch(w, h)
 		}
 	}
+}
+
+// goBack returns to the code that started w's task eagerly.
+func (w *worker) goBack() {
+	to := w.back
+	w.loop.current = w.backTask
+	w.back, w.backTask = nil, nil
+	w.co.Switch(to)
+}
+
+// StartEager runs the first step of t at once, inside the call: it returns when t
+// parks for the first time or ends.
+func (l *Loop) StartEager(t *Task) {
+	t.index = len(l.tasks)
+	l.tasks = append(l.tasks, t)
+	_, creator := Current()
+	w := l.idleWorker()
+	w.task = t
+	w.back, w.backTask = l.hub, nil
+	from := l.hub
+	if creator != nil {
+		from = &creator.worker.co
+		w.back, w.backTask = from, creator
+	}
+	l.current = t
+	from.Switch(&w.co)
 }
 
 // run runs one task to its end. A panic ends here. A Goexit cannot be stopped:
@@ -71,7 +106,12 @@ func (w *worker) run(t *Task) {
 		w.stuck = true
 		t.body.Failed(t, ErrGoexit)
 		w.end(t)
-		w.loop.dispatch(w, w.loop.turn())
+		if w.back != nil {
+			w.loop.free = append(w.loop.free, w)
+			w.goBack()
+		} else {
+			w.loop.dispatch(w, w.loop.turn())
+		}
 		w.serve()
 	}()
 	t.worker, t.g = w, w.g

@@ -25,7 +25,7 @@ type conn struct {
 	used     bool       // it has answered before
 
 	prev, next *conn // in a connList
-	idleSince  time.Time
+	idleSince  loop.Time
 }
 
 // fill reads into c.in, which is empty, parking until something comes.
@@ -162,32 +162,17 @@ func (c *conn) write(ctx context.Context, p []byte) (err error) {
 // stale reports whether the peer has closed c, or said something unasked, while it was idle.
 func (c *conn) stale() bool { return c.raw.Stale() }
 
-// dial opens a connection to h, in the time that the clocks allow.
-func (s *Session) dial(ctx context.Context, h *host, total time.Time) (*conn, error) {
-	limit, kind := s.timeouts.Connect, KindTimeoutConnect
-	if !total.IsZero() {
-		if left := time.Until(total); limit <= 0 || left < limit {
-			limit, kind = max(left, 1), KindTimeoutTotal
-		}
+// dial opens a connection to x's host, in the time that the clocks allow.
+func (x *exchange) dial(ctx context.Context) (c *conn, err error) {
+	limit, late := x.bound(x.s.timeouts.Connect, KindTimeoutConnect)
+	c = &conn{s: x.s, host: x.host}
+	d := rondo.Dialer{Timeout: limit}
+	if c.raw, err = d.Dial(ctx, "tcp", x.host.addr); err != nil {
+		return nil, x.s.dialFault(ctx, err, late)
 	}
-	var raw *rondo.Conn
-	dial := func(ctx context.Context) (err error) {
-		raw, err = rondo.Dial(ctx, "tcp", h.addr)
-		return err
-	}
-	var err error
-	if limit > 0 {
-		err = rondo.Timeout(ctx, limit, dial)
-	} else {
-		err = dial(ctx)
-	}
-	if err != nil {
-		return nil, s.dialFault(ctx, err, kind)
-	}
-	c := &conn{s: s, host: h, raw: raw}
-	if h.key.tls {
-		if err := s.handshake(ctx, c, total); err != nil {
-			raw.Close()
+	if x.host.key.tls {
+		if err := x.handshake(ctx, c); err != nil {
+			c.raw.Close()
 			return nil, err
 		}
 	}
@@ -210,9 +195,11 @@ func (s *Session) dialFault(ctx context.Context, err error, late Kind) error {
 }
 
 // handshake runs TLS on c.
-func (s *Session) handshake(ctx context.Context, c *conn, total time.Time) error {
-	c.tls = tls.Client(c.raw, c.host.tlsFor(s.tls))
-	kind := c.arm(s.timeouts.TLS, KindTimeoutTLS, total)
+func (x *exchange) handshake(ctx context.Context, c *conn) error {
+	c.tls = tls.Client(c.raw, c.host.tlsFor(x.s.tls))
+	t, late := x.deadline(x.s.timeouts.TLS, KindTimeoutTLS)
+	c.deadline = t
+	c.raw.SetDeadline(t)
 	// Without a context: given one that can be canceled, crypto/tls starts a goroutine.
 	// The deadline and a cancel of the task end the handshake all the same.
 	var err error
@@ -223,32 +210,22 @@ func (s *Session) handshake(ctx context.Context, c *conn, total time.Time) error
 	}
 	var f *fault
 	switch {
+	case err == nil:
+		return c.raw.SetWriteDeadline(time.Time{})
 	case errors.As(err, &f):
 		return f
-	case err == nil:
-		return nil
 	case isLate(err):
-		return s.timeouts.late(kind)
+		return x.s.timeouts.late(late)
 	case errors.Is(err, context.Canceled):
 		return &fault{KindCanceled, err}
 	}
 	return faultf(KindTLS, "handshake with %s: %w", c.host.addr, explainTLS(err))
 }
 
-// arm sets the deadline of reading for one phase, and returns the kind that its passing has.
-func (c *conn) arm(limit time.Duration, kind Kind, total time.Time) Kind {
-	var t time.Time
-	if limit > 0 {
-		t = time.Now().Add(limit)
-	}
-	if !total.IsZero() && (t.IsZero() || total.Before(t)) {
-		t, kind = total, KindTimeoutTotal
-	}
-	if t != c.deadline {
-		c.deadline = t
-		c.raw.SetReadDeadline(t)
-	}
-	return kind
+// discard drops what has come and was not taken.
+func (c *conn) discard() {
+	c.in = nil
+	c.settle()
 }
 
 // A bufferList keeps buffers for use again. It belongs to one loop.

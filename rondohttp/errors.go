@@ -143,6 +143,8 @@ func ioFault(err error, answered bool) error {
 		return f
 	case errors.Is(err, context.Canceled):
 		return &fault{KindCanceled, err}
+	case errors.Is(err, net.ErrClosed): // nobody else closes a connection in use
+		return &fault{KindClosed, ErrSessionClosed}
 	case errors.Is(err, http1.ErrHeaderTooLarge):
 		return &fault{KindHeaderTooLarge, err}
 	case errors.As(err, &pe):

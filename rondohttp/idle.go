@@ -20,19 +20,14 @@ func (s *Session) watchIdle() {
 	}
 	s.idle.running = true
 	s.idle.timer.Init(loop.Func(s.sweep))
-	s.startSweep(idleTimeout)
-}
-
-func (s *Session) startSweep(d time.Duration) {
-	s.loop.StartTimer(&s.idle.timer, s.loop.Now().Add(d))
+	s.kernel.StartTimer(&s.idle.timer, s.kernel.Now().Add(idleTimeout))
 }
 
 func (s *Session) sweep() {
-	now := time.Now()
-	next := s.pool.dropIdle(now.Add(-idleTimeout))
-	if next.IsZero() {
-		s.idle.running = false
-		return
+	now := s.kernel.Now()
+	next, left := s.pool.dropIdle(now.Add(1 - idleTimeout))
+	s.idle.running = left
+	if left {
+		s.kernel.StartTimer(&s.idle.timer, max(next.Add(idleTimeout), now.Add(time.Second)))
 	}
-	s.startSweep(max(idleTimeout-now.Sub(next), time.Second))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
+	"github.com/rondo-go/rondo/loop"
 )
 
 // How the pool keeps its limits
@@ -194,7 +195,7 @@ func (p *pool) reserve() {
 }
 
 // put makes c idle.
-func (p *pool) put(c *conn, now time.Time) {
+func (p *pool) put(c *conn, now loop.Time) {
 	p.busy.remove(c)
 	p.idle.push(c)
 	c.idleSince = now
@@ -223,16 +224,16 @@ func (p *pool) close(c *conn) {
 	c.raw.Close()
 }
 
-// dropIdle closes the connections that have been idle since before t, all of them if t is zero. It
-// returns when the first of the others became idle, zero if there is none.
-func (p *pool) dropIdle(t time.Time) time.Time {
+// dropIdle closes the connections that have been idle since before t. It returns when the
+// first of the others became idle, and false if there is none.
+func (p *pool) dropIdle(t loop.Time) (next loop.Time, left bool) {
 	for c := p.idle.first; c != nil; c = p.idle.first {
-		if !t.IsZero() && !c.idleSince.Before(t) {
-			return c.idleSince
+		if c.idleSince >= t {
+			return c.idleSince, true
 		}
 		p.drop(c)
 	}
-	return time.Time{}
+	return 0, false
 }
 
 // A connList is a list of connections, each of which is in one list only.

@@ -135,17 +135,34 @@ func TestPoolWaiterThatIsCanceledLosesNothing(t *testing.T) {
 }
 
 func TestPoolDropsConnectionsIdleTooLong(t *testing.T) {
-	url, conns := serve(t, func(w http.ResponseWriter, r *http.Request) {})
+	url, conns := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") })
 	run(t, func(ctx context.Context, s *Session) {
+		held, err := s.Get(ctx, url)
+		if err != nil {
+			t.Fatal(err)
+		}
 		get(t, ctx, s, url)
-		c := s.pool.idle.first
-		if next := s.pool.dropIdle(c.idleSince); next != c.idleSince || s.pool.open != 1 {
-			t.Error("closed a connection that had not been idle long enough")
+		held.Close()
+		first, second := s.pool.idle.first, s.pool.idle.last
+		if first == second || !s.idle.timer.Running() || s.idle.timer.When() < first.idleSince.Add(idleTimeout) {
+			t.Fatalf("want two idle connections and a timer: %v", s.idle.timer.When())
 		}
-		if next := s.pool.dropIdle(c.idleSince.Add(1)); !next.IsZero() || s.pool.open != 0 {
-			t.Error("kept a connection that had been idle too long")
+		first.idleSince = s.kernel.Now().Add(-idleTimeout)
+		second.idleSince = first.idleSince.Add(time.Minute)
+		s.sweep() // what the timer does
+		if s.pool.open != 1 || s.pool.idle.first != second || !s.idle.timer.Running() || s.idle.timer.When() != second.idleSince.Add(idleTimeout) {
+			t.Errorf("%d connections open; timer at %v, want %v", s.pool.open, s.idle.timer.When(), second.idleSince.Add(idleTimeout))
 		}
-		waitFor(t, func() bool { return conns.now.Load() == 0 })
+		waitFor(t, func() bool { return conns.now.Load() == 1 })
+		second.idleSince = first.idleSince
+		s.sweep()
+		if s.pool.open != 0 || s.idle.running || len(s.pool.hosts) != 0 {
+			t.Errorf("%d connections and %d hosts left; timer runs: %v", s.pool.open, len(s.pool.hosts), s.idle.running)
+		}
+		get(t, ctx, s, url)
+		if !s.idle.running {
+			t.Error("the timer runs once only")
+		}
 	})
 }
 

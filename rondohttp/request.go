@@ -2,6 +2,7 @@ package rondohttp
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -210,6 +211,26 @@ func (u *upload) restart() (bool, error) {
 	}
 	u.r, u.used = r, false
 	return true, nil
+}
+
+// read reads a piece of the body, of which left bytes are to come, -1 if nobody knows. It
+// returns io.EOF with the last of them.
+func (u *upload) read(p []byte, left int64) (n int, err error) {
+	if left == 0 {
+		return 0, io.EOF
+	}
+	if left > 0 && int64(len(p)) > left {
+		p = p[:left]
+	}
+	n, err = u.r.Read(p)
+	switch {
+	case left < 0:
+	case int64(n) == left && (err == nil || err == io.EOF):
+		err = io.EOF
+	case err == io.EOF:
+		err = fmt.Errorf("it ended %d bytes short of its length: %w", left-int64(n), io.ErrUnexpectedEOF)
+	}
+	return n, err
 }
 
 // line returns the field that frames the body.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/rondo-go/rondo/internal/http1"
 )
@@ -27,16 +26,12 @@ type Response struct {
 	// Decoded says that the body was compressed and is decompressed as it is read.
 	Decoded bool
 
-	s      *Session
-	c      *conn // nil once it was given back
-	head   *http1.Head
+	exchange
 	header http.Header
 	body   http1.Body
 	gz     *gunzip // nil unless Decoded
 	got    int64   // decoded bytes
 	err    error   // of the body, io.EOF at its end
-	total  time.Time
-	whole  bool // the request was sent whole
 }
 
 // Get returns the first value of a field, whatever the case of its name, "" if there is none. It is of no more
@@ -72,7 +67,7 @@ func (r *Response) Header() http.Header {
 
 // Next returns the next piece of the body, parking until there is one, and [io.EOF]
 // after the last. The piece lies in a buffer that others use as well: it holds until
-// the task next parks or calls a method of r.
+// the task next parks, or uses r or its session.
 //
 // Errors, all of them an [*Error]:
 //   - [KindTruncated], [KindReset], [KindProtocol] if the body breaks off or is malformed.
@@ -87,9 +82,13 @@ func (r *Response) next(ctx context.Context, p []byte) (data []byte, err error) 
 	if r.err != nil {
 		return nil, r.err
 	}
-	if r.gz != nil {
+	limit := r.s.maxBody
+	switch {
+	case limit > 0 && r.ContentLength > limit && !r.body.Done():
+		err = tooLarge(limit) // not worth beginning
+	case r.gz != nil:
 		data, err = r.gz.next(ctx, p)
-	} else {
+	default:
 		data, err = r.raw(ctx, len(p))
 		if p != nil {
 			data = p[:copy(p, data)]
@@ -99,10 +98,14 @@ func (r *Response) next(ctx context.Context, p []byte) (data []byte, err error) 
 		return nil, r.fail(err)
 	}
 	r.got += int64(len(data))
-	if limit := r.s.maxBody; limit > 0 && r.got > limit {
-		return nil, r.fail(faultf(KindTooLarge, "body is larger than %d bytes", limit))
+	if limit > 0 && r.got > limit {
+		return nil, r.fail(tooLarge(limit))
 	}
 	return data, nil
+}
+
+func tooLarge(limit int64) error {
+	return faultf(KindTooLarge, "body is larger than %d bytes", limit)
 }
 
 // fail ends r with err, which may be io.EOF, and gives back what r holds.
@@ -164,14 +167,14 @@ func (r *Response) raw(ctx context.Context, limit int) ([]byte, error) {
 
 // fill waits for more of the body.
 func (r *Response) fill(ctx context.Context) error {
-	late := r.c.arm(r.s.timeouts.Read, KindTimeoutRead, r.total)
+	r.arm(r.s.timeouts.Read, KindTimeoutRead)
 	err := r.c.fill(ctx)
 	var f *fault
 	switch {
 	case err == nil, err == io.EOF, errors.As(err, &f):
 		return err
 	case isLate(err):
-		return r.s.timeouts.late(late)
+		return r.s.timeouts.late(r.late)
 	}
 	return ioFault(err, true)
 }

@@ -67,17 +67,10 @@ func (s *Session) roundTripHere(ctx context.Context, req *http.Request) (*http.R
 	if req.Body != nil {
 		defer req.Body.Close()
 	}
-	x := exchange{method: req.Method, url: req.URL.String(), once: true}
-	if x.method == "" {
-		x.method = "GET"
-	}
-	plain := &Request{Method: x.method, URL: x.url, Header: req.Header, Body: req.Body, ContentLength: req.ContentLength}
-	if req.Body == nil || req.Body == http.NoBody {
-		plain.Body = nil
-	} else if get := req.GetBody; get != nil {
+	plain := &Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: req.Body, ContentLength: req.ContentLength}
+	if get := req.GetBody; get != nil {
 		plain.GetBody = func() (io.Reader, error) { return get() }
 	}
-	x.body = newUpload(plain)
 	if req.Host != "" && req.Host != req.URL.Host {
 		plain.Header = req.Header.Clone()
 		if plain.Header == nil {
@@ -85,9 +78,13 @@ func (s *Session) roundTripHere(ctx context.Context, req *http.Request) (*http.R
 		}
 		plain.Header.Set("Host", req.Host)
 	}
-	r, err := s.do(ctx, &x, plain)
+	r, err := s.prepare(plain)
 	if err != nil {
-		return nil, newError(opOf(x.method), x.url, err)
+		return nil, r.exchange.error(err)
+	}
+	r.once = true
+	if r, err = s.start(ctx, r); err != nil {
+		return nil, err
 	}
 	return r.asHTTP(ctx, req), nil
 }

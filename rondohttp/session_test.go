@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -331,6 +332,40 @@ func TestSessionCancelEndsTheExchange(t *testing.T) {
 			t.Errorf("next request: %q", b)
 		}
 	}, WithLimit(1))
+}
+
+func TestSessionCloseEndsWhatIsUnderWay(t *testing.T) {
+	url := serveRaw(t, func(c *net.TCPConn, n int) {
+		if n == 1 {
+			answer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")(c, 0)
+		}
+		silent(c, 0)
+	})
+	run(t, func(ctx context.Context, s *Session) {
+		r, err := s.Get(ctx, url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spawn := func(f func(ctx context.Context) error) *rondo.Task[int] {
+			return rondo.Spawn(ctx, func(ctx context.Context) (int, error) { return 0, f(ctx) })
+		}
+		get := func(ctx context.Context) error { _, err := s.Get(ctx, url); return err }
+		tasks := map[string]*rondo.Task[int]{
+			"the head":    spawn(get),
+			"a body":      spawn(func(ctx context.Context) error { _, err := r.Bytes(ctx); return err }),
+			"its permits": spawn(get),
+		}
+		rondo.Sleep(ctx, short) // real: until all of them wait, for the kernel too
+		s.Close()
+		for what, task := range tasks {
+			if _, err := task.Await(ctx); !errors.Is(err, ErrSessionClosed) || kindOf(err) != KindClosed {
+				t.Errorf("waiting for %s: %v", what, err)
+			}
+		}
+		if s.pool.open != 0 || len(s.pool.hosts) != 0 {
+			t.Errorf("%d connections and %d hosts left", s.pool.open, len(s.pool.hosts))
+		}
+	}, WithLimit(2))
 }
 
 func TestSessionLeaksNoDescriptors(t *testing.T) {

@@ -242,7 +242,7 @@ func (t *Task) Yield() error {
 	return t.resumed()
 }
 
-// OnPark has c called once, before the next park or yield. It returns what was
+// OnPark has c called once, before the next park or yield or the end. It returns what was
 // to be called until now, or nil. A nil c takes it back.
 func (t *Task) OnPark(c Call) (before Call) {
 	before = t.onPark

@@ -125,6 +125,9 @@ func (w *worker) run(t *Task) {
 // end marks the end of a task.
 func (w *worker) end(t *Task) {
 	l := w.loop
+	if t.armed {
+		t.beforePark()
+	}
 	t.state = taskDone
 	t.worker, w.task = nil, nil
 	l.forget(t)

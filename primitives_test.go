@@ -269,7 +269,7 @@ func TestQueueAcrossLoopsAndGoroutines(t *testing.T) {
 		})
 	}
 	made.Wait()
-	q.Shutdown()
+	q.Shutdown(false)
 	wg.Wait()
 	if n != makers*each || sum != makers*each*(each-1)/2 {
 		t.Errorf("%d items, sum %d", n, sum)
@@ -281,7 +281,7 @@ func TestQueueShutdownWakesEverybody(t *testing.T) {
 		q := NewQueue[int](1)
 		x := Spawn(ctx, q.Get)
 		Sleep(ctx, time.Second)
-		q.Shutdown()
+		q.Shutdown(false)
 		_, err := x.Await(ctx)
 		wantErr(t, "get", err, ErrShutDown)
 		wantErr(t, "put", q.Put(ctx, 1), ErrShutDown)

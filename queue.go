@@ -15,44 +15,75 @@ var (
 	ErrQueueFull = errors.New("rondo: queue is full")
 	// ErrShutDown: the queue was shut down.
 	ErrShutDown = errors.New("rondo: queue is shut down")
+	// ErrTaskDoneTooOften: TaskDone was called more often than Put.
+	ErrTaskDoneTooOften = errors.New("rondo: TaskDone called too often")
 )
 
-// A Queue passes items on in the order in which they came. It may be used by
-// tasks of any loop and by goroutines off the loops, at once: a task parks, a
-// goroutine blocks. The first loop that uses a queue does so without locking;
-// the first use from elsewhere ends that, and waits for a turn of that loop.
-type Queue[T any] struct {
-	mu       loop.Lock
-	max      int
-	items    []T // a circular buffer
-	head, n  int
-	getters  loop.WaitList
-	putters  loop.WaitList
-	shutdown bool
-}
+// A Queue passes items on in the order in which they came. It is asyncio's
+// Queue.
+//
+// A queue may be used by tasks of any loop and by goroutines off the loops, at
+// once: a task parks, a goroutine blocks. The first loop that uses a queue does
+// so without locking; the first use from elsewhere ends that, and waits for a
+// turn of that loop. A queue is made by [NewQueue], and must not be copied.
+type Queue[T any] struct{ queue[T] }
 
 // NewQueue returns a queue that holds at most max items; 0 is no bound.
 func NewQueue[T any](max int) *Queue[T] {
-	q := &Queue[T]{max: max}
-	q.getters.Lock, q.putters.Lock = &q.mu, &q.mu
+	q := new(Queue[T])
+	q.init(max)
 	return q
 }
 
+// queue is what queues of all orders have in common: who waits, and when they
+// are woken.
+//
+// A put wakes one getter, a get one putter. Who is woken looks again when it
+// runs, and if somebody was faster, waits anew at the end of the line. Who was
+// woken but is canceled passes that on. Once it is in a list, a task must park:
+// another thread may have woken it already.
+type queue[T any] struct {
+	mu         loop.Lock // guards what follows
+	max        int
+	items      store[T]
+	getters    loop.WaitList
+	putters    loop.WaitList
+	joiners    loop.WaitList
+	unfinished int // items put, less calls of TaskDone
+	shutdown   bool
+}
+
+func (q *queue[T]) init(max int) {
+	q.max = max
+	q.getters.Lock, q.putters.Lock, q.joiners.Lock = &q.mu, &q.mu, &q.mu
+}
+
 // Len returns the number of items in the queue.
-func (q *Queue[T]) Len() int {
+func (q *queue[T]) Len() int {
 	here, _ := loop.Current()
 	q.mu.Lock(here)
 	defer q.mu.Unlock(here)
-	return q.n
+	return q.items.n
 }
 
-func (q *Queue[T]) full() bool { return q.max > 0 && q.n >= q.max }
+// Max returns how many items the queue holds at most; 0 is no bound.
+func (q *queue[T]) Max() int { return max(q.max, 0) }
 
-// Put appends v, parking while the queue is full. If the task is canceled, the
+// Unfinished returns how many items were put for which TaskDone was not called.
+func (q *queue[T]) Unfinished() int {
+	here, _ := loop.Current()
+	q.mu.Lock(here)
+	defer q.mu.Unlock(here)
+	return q.unfinished
+}
+
+func (q *queue[T]) full() bool { return q.max > 0 && q.items.n >= q.max }
+
+// Put adds v, parking while the queue is full. If the task is canceled, the
 // queue is unchanged.
 //
 // Errors: [ErrShutDown]; those of [Sleep].
-func (q *Queue[T]) Put(ctx context.Context, v T) error {
+func (q *queue[T]) Put(ctx context.Context, v T) error {
 	here, t := locate(ctx)
 	q.mu.Lock(here)
 	for q.full() {
@@ -60,26 +91,28 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 			q.mu.Unlock(here)
 			return ErrShutDown
 		}
+		var w *loop.Waiter
 		var err error
 		if t != nil {
-			w := t.Waiter()
+			stop, e := under(ctx, t)
+			if e != nil {
+				q.mu.Unlock(here)
+				return e
+			}
+			w = t.Waiter()
 			q.putters.Add(w)
 			q.mu.Unlock(here)
-			stop, e := under(ctx, t)
-			if err = e; err == nil {
-				err = t.Park(w)
-			}
+			err = t.Park(w)
 			if stop != nil {
 				stop()
 			}
 			q.mu.Lock(here)
-			q.putters.Remove(w)
 		} else {
-			err = q.block(ctx, &q.putters, here)
+			w, err = q.block(ctx, &q.putters, here)
 		}
 		if err != nil {
-			if !q.full() {
-				q.wake(&q.putters, here) // it may have been meant for us
+			if q.leave(&q.putters, w) && !q.full() {
+				grantFirst(&q.putters, here) // it was meant for us
 			}
 			q.mu.Unlock(here)
 			return err
@@ -90,10 +123,10 @@ func (q *Queue[T]) Put(ctx context.Context, v T) error {
 	return err
 }
 
-// TryPut appends v if that is possible at once.
+// TryPut adds v if that is possible at once.
 //
 // Errors: [ErrShutDown], [ErrQueueFull].
-func (q *Queue[T]) TryPut(v T) error {
+func (q *queue[T]) TryPut(v T) error {
 	here, _ := loop.Current()
 	q.mu.Lock(here)
 	defer q.mu.Unlock(here)
@@ -103,130 +136,159 @@ func (q *Queue[T]) TryPut(v T) error {
 	return q.put(v, here)
 }
 
-func (q *Queue[T]) put(v T, here *loop.Loop) error {
+func (q *queue[T]) put(v T, here *loop.Loop) error {
 	if q.shutdown {
 		return ErrShutDown
 	}
-	if q.n == len(q.items) {
-		items := make([]T, max(8, 2*q.n))
-		for i := range q.n {
-			items[i] = q.items[(q.head+i)%q.n]
-		}
-		q.items, q.head = items, 0
-	}
-	i := q.head + q.n
-	if i >= len(q.items) {
-		i -= len(q.items)
-	}
-	q.items[i] = v
-	q.n++
-	q.wake(&q.getters, here)
+	q.items.push(v)
+	q.unfinished++
+	grantFirst(&q.getters, here)
 	return nil
 }
 
-// Get removes and returns the oldest item, parking until there is one. If the
-// task is canceled, the queue is unchanged.
+// Get removes and returns the next item, parking until there is one. If the task
+// is canceled, the queue is unchanged.
 //
 // Errors: [ErrShutDown] if the queue is shut down and empty; those of [Sleep].
-func (q *Queue[T]) Get(ctx context.Context) (T, error) {
+func (q *queue[T]) Get(ctx context.Context) (T, error) {
 	here, t := locate(ctx)
 	q.mu.Lock(here)
-	for q.n == 0 {
+	for q.items.n == 0 {
 		var zero T
 		if q.shutdown {
 			q.mu.Unlock(here)
 			return zero, ErrShutDown
 		}
+		var w *loop.Waiter
 		var err error
 		if t != nil {
-			w := t.Waiter()
+			stop, e := under(ctx, t)
+			if e != nil {
+				q.mu.Unlock(here)
+				return zero, e
+			}
+			w = t.Waiter()
 			q.getters.Add(w)
 			q.mu.Unlock(here)
-			stop, e := under(ctx, t)
-			if err = e; err == nil {
-				err = t.Park(w)
-			}
+			err = t.Park(w)
 			if stop != nil {
 				stop()
 			}
 			q.mu.Lock(here)
-			q.getters.Remove(w)
 		} else {
-			err = q.block(ctx, &q.getters, here)
+			w, err = q.block(ctx, &q.getters, here)
 		}
 		if err != nil {
-			if q.n > 0 {
-				q.wake(&q.getters, here)
+			if q.leave(&q.getters, w) && q.items.n > 0 {
+				grantFirst(&q.getters, here)
 			}
 			q.mu.Unlock(here)
 			return zero, err
 		}
 	}
-	v := q.get(here)
+	v := q.items.pop()
+	grantFirst(&q.putters, here)
 	q.mu.Unlock(here)
 	return v, nil
 }
 
-// TryGet removes and returns the oldest item if there is one.
+// TryGet removes and returns the next item if there is one.
 //
 // Errors: [ErrShutDown], [ErrQueueEmpty].
-func (q *Queue[T]) TryGet() (T, error) {
+func (q *queue[T]) TryGet() (T, error) {
 	here, _ := loop.Current()
 	q.mu.Lock(here)
 	defer q.mu.Unlock(here)
-	if q.n == 0 {
+	if q.items.n == 0 {
 		var zero T
 		if q.shutdown {
 			return zero, ErrShutDown
 		}
 		return zero, ErrQueueEmpty
 	}
-	return q.get(here), nil
+	v := q.items.pop()
+	grantFirst(&q.putters, here)
+	return v, nil
 }
 
-func (q *Queue[T]) get(here *loop.Loop) T {
-	var zero T
-	v := q.items[q.head]
-	q.items[q.head] = zero
-	if q.head++; q.head == len(q.items) {
-		q.head = 0
+// TaskDone says that the work on an item that was got is over. Join waits for
+// that. It never parks.
+//
+// Errors: [ErrTaskDoneTooOften].
+func (q *queue[T]) TaskDone() error {
+	here, _ := loop.Current()
+	q.mu.Lock(here)
+	defer q.mu.Unlock(here)
+	if q.unfinished == 0 {
+		return ErrTaskDoneTooOften
 	}
-	q.n--
-	q.wake(&q.putters, here)
-	return v
+	q.unfinished--
+	if q.unfinished == 0 {
+		grantAll(&q.joiners, here)
+	}
+	return nil
 }
 
-// Shutdown makes Put fail, and Get too once the queue is empty. Whoever waits
-// is woken.
-func (q *Queue[T]) Shutdown() {
+// Join parks until TaskDone was called for every item that was put. If there is
+// none to wait for, it returns at once.
+//
+// Errors: those of [Sleep].
+func (q *queue[T]) Join(ctx context.Context) error {
+	here, t := locate(ctx)
+	q.mu.Lock(here)
+	defer q.mu.Unlock(here)
+	if q.unfinished == 0 {
+		return nil
+	}
+	var w *loop.Waiter
+	var err error
+	if t != nil {
+		stop, e := under(ctx, t)
+		if e != nil {
+			return e
+		}
+		w = t.Waiter()
+		q.joiners.Add(w)
+		q.mu.Unlock(here)
+		err = t.Park(w)
+		if stop != nil {
+			stop()
+		}
+		q.mu.Lock(here)
+	} else {
+		w, err = q.block(ctx, &q.joiners, here)
+	}
+	if err != nil {
+		q.leave(&q.joiners, w)
+	}
+	return err
+}
+
+// Shutdown makes Put fail, and Get too once the queue is empty. Whoever waits in
+// them is woken. If it is immediate, the items that are left are dropped and
+// count as done, so that Get fails at once and Join need not wait for them. It
+// never parks.
+func (q *queue[T]) Shutdown(immediate bool) {
 	here, _ := loop.Current()
 	q.mu.Lock(here)
 	defer q.mu.Unlock(here)
 	q.shutdown = true
-	for q.wake(&q.getters, here) {
+	if immediate {
+		q.unfinished = max(0, q.unfinished-q.items.n)
+		q.items.clear()
+		if q.unfinished == 0 {
+			grantAll(&q.joiners, here)
+		}
 	}
-	for q.wake(&q.putters, here) {
-	}
+	grantAll(&q.getters, here)
+	grantAll(&q.putters, here)
 }
 
-// wake grants the first waiter that is pending: what it waits for may be there.
-// Like asyncio's, it leaves the list when it runs.
-func (q *Queue[T]) wake(list *loop.WaitList, here *loop.Loop) bool {
-	if list.Empty() {
-		return false
-	}
-	w := list.Pending()
-	if w == nil {
-		return false
-	}
-	w.Grant(here)
-	return true
-}
-
-// block blocks the goroutine in list. The queue is unlocked meanwhile.
-func (q *Queue[T]) block(ctx context.Context, list *loop.WaitList, here *loop.Loop) error {
+// block blocks the goroutine in list. The queue is unlocked meanwhile. The
+// waiter is nil if it could not even begin.
+func (q *queue[T]) block(ctx context.Context, list *loop.WaitList, here *loop.Loop) (*loop.Waiter, error) {
 	if here != nil {
-		return ErrNotTask
+		return nil, ErrNotTask
 	}
 	w, granted := loop.NewWaiter()
 	list.Add(w)
@@ -238,6 +300,17 @@ func (q *Queue[T]) block(ctx context.Context, list *loop.WaitList, here *loop.Lo
 		err = context.Cause(ctx)
 	}
 	q.mu.Lock(here)
+	return w, err
+}
+
+// leave ends a wait that failed, and says whether w had been woken all the same.
+func (q *queue[T]) leave(list *loop.WaitList, w *loop.Waiter) (woken bool) {
+	switch {
+	case w == nil:
+		return false
+	case w.Granted():
+		return true
+	}
 	list.Remove(w)
-	return err
+	return false
 }

@@ -20,8 +20,8 @@ import (
 type scope struct {
 	parent context.Context
 	task   *loop.Task
-	outer  *scope     // of the same task
-	until  *time.Time // a deadline of its own
+	outer  *scope        // of the same task
+	block  *TimeoutBlock // of which it is the scope, or nil
 
 	mu    sync.Mutex // guards what follows: contexts are used by any goroutine
 	done  chan struct{}
@@ -46,8 +46,10 @@ func (s *scope) Value(key any) any {
 
 func (s *scope) Deadline() (time.Time, bool) {
 	d, ok := s.parent.Deadline()
-	if s.until != nil && (!ok || s.until.Before(d)) {
-		return *s.until, true
+	if s.block != nil && s.block.at != forever {
+		if own := s.task.Loop().TimeOf(s.block.at); !ok || own.Before(d) {
+			return own, true
+		}
 	}
 	return d, ok
 }

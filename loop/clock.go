@@ -32,3 +32,7 @@ func (l *Loop) Now() Time {
 
 // Virtual says whether the loop is on the virtual clock.
 func (l *Loop) Virtual() bool { return l.virtual }
+
+// TimeOf returns the wall clock's time of a point on the loop's clock. It may be
+// called from any goroutine.
+func (l *Loop) TimeOf(t Time) time.Time { return l.epoch.Add(time.Duration(t)) }

@@ -183,6 +183,9 @@ func (t *Task) Waiter() *Waiter {
 	return w
 }
 
+// Parked says whether the task is parked or ready, and not running.
+func (t *Task) Parked() bool { return t.state == taskParked || t.state == taskReady }
+
 // Parks returns how often the task has parked: it names the present park for
 // [Task.Leave].
 func (t *Task) Parks() uint64 { return t.parks }

@@ -41,10 +41,11 @@ func (x *exchange) error(err error) error {
 	return newError(op, x.url, err)
 }
 
-// startClock sets when all must be done.
-func (x *exchange) startClock(ctx context.Context) {
+// startClock sets when all must be done, which was not before now, if the session
+// says or the context of another making does.
+func (x *exchange) startClock(ctx context.Context, now time.Time) {
 	if d := x.s.timeouts.Total; d > 0 {
-		x.total = time.Now().Add(d)
+		x.total = now.Add(d)
 	}
 	if !ownContext(ctx) {
 		if t, ok := ctx.Deadline(); ok && (x.total.IsZero() || t.Before(x.total)) {
@@ -176,19 +177,35 @@ func (r *Response) send(ctx context.Context) error {
 	}
 }
 
-// queue waits for the permits.
-func (x *exchange) queue(ctx context.Context) (err error) {
-	limit, late := x.bound(x.s.timeouts.Queue, KindTimeoutQueue)
-	x.host, err = x.s.pool.acquire(ctx, &x.u, limit)
+// queue waits for the permits. The total clock starts when they are there, and
+// stands still while a redirect waits for others.
+func (x *exchange) queue(ctx context.Context) error {
+	var began time.Time
+	clocked := x.s.timeouts.Total > 0
+	if clocked {
+		began = time.Now()
+	}
+	h, waited, err := x.s.pool.acquire(ctx, &x.u, x.s.timeouts.Queue)
 	switch {
 	case err == nil:
-		return nil
 	case ctx.Err() != nil && !ownContext(ctx):
 		return contextFault(ctx)
 	case isLate(err):
-		return x.s.timeouts.late(late)
+		return x.s.timeouts.late(KindTimeoutQueue)
+	default:
+		return err
 	}
-	return err
+	now := began
+	if clocked && waited {
+		now = time.Now()
+	}
+	if len(x.redirects) == 0 {
+		x.startClock(ctx, now)
+	} else if clocked {
+		x.total = x.total.Add(now.Sub(began))
+	}
+	x.host = h
+	return nil
 }
 
 // connect opens a new connection.

@@ -14,7 +14,7 @@ type Timeouts struct {
 	TLS       time.Duration // of the handshake on it
 	FirstByte time.Duration // from the request being written to the whole head of the answer
 	Read      time.Duration // for each next piece of the body
-	Total     time.Duration // from the call to the end of the body, redirects included
+	Total     time.Duration // from the end of the queue to the end of the body, redirects included, but not their queues
 }
 
 // An Option configures a [Session].

@@ -56,16 +56,17 @@ func newPool(limit, perHost int) pool {
 }
 
 // acquire returns the host of u with the permits for one connection to it, parking until there are any.
-// A caller that is canceled, or waits longer than limit, holds nothing.
-func (p *pool) acquire(ctx context.Context, u *http1.URL, limit time.Duration) (*host, error) {
-	h, err := p.lookup(u)
-	if err != nil {
-		return nil, err
+// A caller that is canceled, or waits longer than limit, holds nothing. It reports whether it parked.
+func (p *pool) acquire(ctx context.Context, u *http1.URL, limit time.Duration) (h *host, waited bool, err error) {
+	if h, err = p.lookup(u); err != nil {
+		return nil, false, err
 	}
 	h.refs++
 	if h.sem != nil && !h.sem.TryAcquire() {
+		waited = true
 		err = p.wait(ctx, h, limit)
 	} else if !p.total.TryAcquire() {
+		waited = true
 		if limit > 0 {
 			err = rondo.Timeout(ctx, limit, p.total.Acquire)
 		} else {
@@ -77,9 +78,9 @@ func (p *pool) acquire(ctx context.Context, u *http1.URL, limit time.Duration) (
 	}
 	if err != nil {
 		p.forget(h)
-		return nil, err
+		return nil, waited, err
 	}
-	return h, nil
+	return h, waited, nil
 }
 
 // wait is the slow way of acquire, when the host's limit is reached.

@@ -150,7 +150,7 @@ func TestRedirectLimits(t *testing.T) {
 	var hops atomic.Int64
 	loop, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		hops.Add(1)
-		http.Redirect(w, r, "/again", 302)
+		http.Redirect(w, r, "/again", http.StatusFound)
 	})
 	run(t, func(ctx context.Context, s *Session) {
 		_, err := s.Get(ctx, loop+"/first")

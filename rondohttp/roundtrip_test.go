@@ -43,7 +43,7 @@ func TestRoundTripUnderAClient(t *testing.T) {
 		switch r.URL.Path {
 		case "/redirect":
 			http.SetCookie(w, &http.Cookie{Name: "a", Value: "b"})
-			http.Redirect(w, r, "/echo", 302)
+			http.Redirect(w, r, "/echo", http.StatusFound)
 		case "/gzip":
 			w.Header().Set("Content-Encoding", "gzip")
 			io.WriteString(w, zip(long))

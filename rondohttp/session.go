@@ -110,7 +110,6 @@ func (s *Session) start(ctx context.Context, r *Response) (*Response, error) {
 		}
 	}
 	if err == nil {
-		r.startClock(ctx)
 		err = r.run(ctx)
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"internal/http1", "rondotls", "pipeline", "pool", "file", "monitor", "rondotest"},
 	{"rondohttp"},
 	{"fetch"},
-	{"cmd/*", "examples/*"},
+	{"cmd/*", "examples/*", "integration", "conformance/*"},
 }
 
 // only narrows a row further: all that the package may import of this module.

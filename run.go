@@ -3,8 +3,6 @@ package rondo
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -14,30 +12,19 @@ import (
 	"github.com/rondo-go/rondo/poll"
 )
 
-// A Loop is the event loop of one [Run], with what its tasks own.
-type Loop struct {
-	k        *loop.Loop
-	vars     *varMap             // of the callback that runs
-	conns    map[closer]struct{} // open connections and listeners
-	scratch  [1]byte
-	watched  []*watched // on the virtual clock
-	failures []*core    // failed tasks whose errors nobody has seen yet
-}
-
-// A closer is something with a descriptor, closed at the latest with the loop.
-type closer interface{ closeWithLoop() }
-
-// An Option is an option of [Run].
+// An Option is an option of [Run], [NewRunner] and [NewLoop].
 type Option func(*options)
 
 type options struct {
-	ctx     context.Context
-	virtual bool
-	signals bool
-	poller  poll.Poller
+	ctx       context.Context
+	virtual   bool
+	exitIdle  bool
+	noSignals bool
+	poller    poll.Poller
+	handler   func(Report)
 }
 
-// WithContext gives Run a parent context. Its end cancels main.
+// WithContext gives a parent context. Its end cancels main.
 func WithContext(ctx context.Context) Option { return func(o *options) { o.ctx = ctx } }
 
 // WithVirtualTime runs on a virtual clock: time stands still while anything is
@@ -47,11 +34,24 @@ func WithContext(ctx context.Context) Option { return func(o *options) { o.ctx =
 // [ToThread] until they are done.
 func WithVirtualTime() Option { return func(o *options) { o.virtual = true } }
 
+// WithExitWhenIdle makes a loop on the virtual clock return [ErrDeadlock] when
+// nothing is ready, no timer runs and nothing outside is awaited. Without it,
+// such a loop waits for other goroutines.
+func WithExitWhenIdle() Option { return func(o *options) { o.exitIdle = true } }
+
 // WithoutSignals leaves SIGINT alone.
-func WithoutSignals() Option { return func(o *options) { o.signals = false } }
+func WithoutSignals() Option { return func(o *options) { o.noSignals = true } }
 
 // WithPoller runs on a given backend, which is closed with the loop.
 func WithPoller(p poll.Poller) Option { return func(o *options) { o.poller = p } }
+
+// WithExceptionHandler has h told of what goes wrong where no caller is to be
+// told: panics of callbacks, errors that nobody retrieved. It replaces the
+// default, which writes to slog. H runs on the loop's thread and must not park.
+func WithExceptionHandler(h func(Report)) Option { return func(o *options) { o.handler = h } }
+
+// ErrDeadlock: on the virtual clock nothing can ever happen any more.
+var ErrDeadlock = loop.ErrDeadlock
 
 // Run runs main as a task on a new loop, on the calling goroutine, and returns
 // its error. When main ends, the tasks that are left are canceled and waited
@@ -64,119 +64,70 @@ func WithPoller(p poll.Poller) Option { return func(o *options) { o.poller = p }
 // If main calls runtime.Goexit, as a test's FailNow does, Run cleans up and does
 // the same on its goroutine.
 func Run(main func(ctx context.Context) error, opts ...Option) error {
-	o := options{ctx: context.Background(), signals: true}
+	r, err := NewRunner(opts...)
+	if err != nil {
+		return err
+	}
+	err = r.Run(main)
+	if cerr := r.Close(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	if errors.Is(err, ErrGoexit) {
+		runtime.Goexit()
+	}
+	return err
+}
+
+// A Runner runs one main after another on one loop. It belongs to one goroutine.
+type Runner struct {
+	loop    *Loop
+	signals bool
+}
+
+// NewRunner makes a runner and its loop. It must be closed.
+func NewRunner(opts ...Option) (*Runner, error) {
+	l, err := NewLoop(opts...)
+	if err != nil {
+		return nil, err
+	}
+	o := options{}
 	for _, f := range opts {
 		f(&o)
 	}
-	if o.poller == nil {
-		p, err := newPoller()
-		if err != nil {
-			return err
-		}
-		o.poller = p
-	}
-	leaveProcs := needProcs()
-	defer leaveProcs()
-	l := &Loop{conns: make(map[closer]struct{})}
-	l.k = loop.New(loop.Options{Poller: o.poller, Virtual: o.virtual, BeforeJump: l.leaveDone, OnPanic: func(err error) {
-		slog.Error("rondo: callback panicked", "error", err)
-	}})
-	l.k.Data = l
-	var task *core
-	l.CallSoon(func() {
-		task = spawnCore(o.ctx, l.k, main, nil, []TaskOption{WithName("main")})
-		task.retrieved = true
-		task.start(nil)
-		l.stopAfter(task)
-	})
+	return &Runner{l, !o.noSignals}, nil
+}
+
+// Loop returns the runner's loop.
+func (r *Runner) Loop() *Loop { return r.loop }
+
+// Run runs main as a task until it is done, and returns its error. Tasks that it
+// started and did not await stay where they are, for the next Run or until
+// Close. SIGINT is treated as the function [Run] says.
+func (r *Runner) Run(main func(ctx context.Context) error) error {
 	interrupted := false
-	if o.signals {
-		stop := l.onInterrupt(func() {
-			interrupted = true
-			task.Cancel("interrupted")
-		})
-		defer stop()
-	}
-	err := l.k.Run()
-	if err == nil {
-		err = l.finish()
-		if task.err != nil {
-			err = errors.Join(task.err, err)
+	stop := func() {}
+	err := r.loop.runMain(main, func(task *core) {
+		if r.signals {
+			stop = r.loop.onInterrupt(func() {
+				interrupted = true
+				task.Cancel("interrupted")
+			})
 		}
-	}
-	err = errors.Join(err, l.k.Close())
-	if errors.Is(task.err, ErrGoexit) {
-		runtime.Goexit()
-	}
+	})
+	stop()
 	if interrupted {
-		err = errors.Join(ErrInterrupted, err)
-	}
-	if task.err != nil && err.Error() == task.err.Error() {
-		return task.err
+		return errors.Join(ErrInterrupted, err)
 	}
 	return err
 }
 
-// stopAfter stops the loop once a task is done.
-func (l *Loop) stopAfter(c *core) {
-	h := new(loop.Handle)
-	h.Init(loop.Func(l.k.Stop))
-	c.k.Done.Add(l.k, h)
-}
-
-// finish cancels the tasks that are left, runs the loop until they are done,
-// closes what they left open, and reports the errors that nobody has seen.
-func (l *Loop) finish() error {
-	var err error
-	for len(l.k.Tasks()) > 0 && err == nil {
-		tasks := l.k.Tasks()
-		left := len(tasks)
-		for _, t := range tasks {
-			h := new(loop.Handle)
-			h.Init(loop.Func(func() {
-				if left--; left == 0 {
-					l.k.Stop()
-				}
-			}))
-			t.Done.Add(l.k, h)
-			coreOf(t).Cancel("")
-		}
-		err = l.k.Run()
+// Close cancels the tasks that are left, runs the loop until they are done, and
+// closes it.
+func (r *Runner) Close() error {
+	if r.loop.Closed() {
+		return nil
 	}
-	for c := range l.conns {
-		c.closeWithLoop()
-	}
-	l.report()
-	return err
-}
-
-// failed notes a task that ended with an error.
-func (l *Loop) failed(c *core) {
-	const most = 256
-	if len(l.failures) == most {
-		kept := l.failures[:0]
-		for _, f := range l.failures {
-			if !f.retrieved {
-				kept = append(kept, f)
-			}
-		}
-		clear(l.failures[len(kept):])
-		l.failures = kept
-		if len(kept) > most/2 { // keep memory bounded: say it now
-			l.report()
-		}
-	}
-	l.failures = append(l.failures, c)
-}
-
-// report logs the errors of failed tasks that nobody has seen.
-func (l *Loop) report() {
-	for _, c := range l.failures {
-		if !c.retrieved {
-			slog.Error("rondo: a task's error was never retrieved", "task", c.label(), "error", c.err)
-		}
-	}
-	l.failures = nil
+	return errors.Join(r.loop.cancelAll(), r.loop.Close())
 }
 
 // onInterrupt calls f on the loop at the first SIGINT, and leaves the second to
@@ -227,28 +178,4 @@ func needProcs() (leave func()) {
 			procs.added = 0
 		}
 	}
-}
-
-// RunningLoop returns the loop on whose thread the caller runs, or nil.
-func RunningLoop() *Loop {
-	l, _ := loop.Current()
-	if l == nil {
-		return nil
-	}
-	r, _ := l.Data.(*Loop)
-	return r
-}
-
-// SpawnThreadsafe is [Spawn] for any goroutine: it starts fn as a task on l and
-// returns at once. Its result is had with Await, which blocks a goroutine. If
-// the loop is closed, the error is [ErrClosed].
-func SpawnThreadsafe[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error), opts ...TaskOption) (*Task[T], error) {
-	x := &Task[T]{fn: fn}
-	x.init(ctx, l.k, nil, (*taskBody[T])(x), opts)
-	h := new(loop.Handle)
-	h.Init(loop.Func(func() { x.start(opts) }))
-	if err := l.k.Post(h); err != nil {
-		return nil, fmt.Errorf("spawn: %w", err)
-	}
-	return x, nil
 }

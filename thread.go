@@ -14,6 +14,10 @@ import (
 //
 // Errors: that of fn; those of [Sleep].
 func ToThread[T any](ctx context.Context, fn func() (T, error)) (T, error) {
+	return offLoop(ctx, func(fn func()) { go fn() }, fn)
+}
+
+func offLoop[T any](ctx context.Context, execute func(func()), fn func() (T, error)) (T, error) {
 	var zero T
 	t, err := taskFor(ctx)
 	if err != nil {
@@ -23,7 +27,7 @@ func ToThread[T any](ctx context.Context, fn func() (T, error)) (T, error) {
 	j := &job[T]{fn: fn, loop: l, task: t}
 	j.back.Init(j)
 	l.External(1)
-	go j.run()
+	execute(j.run)
 	if err := park(ctx, t, j); err != nil {
 		j.task = nil
 		return zero, err

@@ -339,6 +339,9 @@ func (t *Task) CancelPending() *CanceledError {
 	return nil
 }
 
+// Owe has a cancellation that a park returned delivered once more, by the next.
+func (t *Task) Owe(err *CanceledError) { t.must, t.due = true, err }
+
 // Cancelling returns the number of requests that were not taken back.
 func (t *Task) Cancelling() int { return t.cancels }
 

@@ -1,0 +1,211 @@
+package rondo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/rondo-go/rondo/loop"
+)
+
+// A Loop is an event loop: it runs tasks and callbacks on one locked OS thread.
+// Most programs only need [Run], which makes one. Its methods are for its own
+// thread, or for the goroutine that is to run it, unless they say otherwise.
+type Loop struct {
+	k        *loop.Loop
+	ctx      context.Context     // the parent of what is run
+	handler  func(Report)        // is told of what has no other place
+	vars     *varMap             // of the callback that runs
+	conns    map[closer]struct{} // open connections and listeners
+	scratch  [1]byte
+	watched  []*watched // on the virtual clock
+	failures []*core    // failed tasks whose errors nobody has seen yet
+}
+
+// A closer is something with a descriptor, closed at the latest with the loop.
+type closer interface{ closeWithLoop() }
+
+// A Report is what the loop's exception handler is told: something went wrong
+// where no caller is to be told of it.
+type Report struct {
+	Message string
+	Err     error
+	// Task names the task that it is about, or is "".
+	Task string
+}
+
+// logReport is the exception handler unless another is set.
+func logReport(r Report) {
+	args := []any{"error", r.Err}
+	if r.Task != "" {
+		args = append(args, "task", r.Task)
+	}
+	slog.Error("rondo: "+r.Message, args...)
+}
+
+// NewLoop makes a loop that does not run yet. It must be closed. It may be called
+// from any goroutine.
+func NewLoop(opts ...Option) (*Loop, error) {
+	o := options{ctx: context.Background(), handler: logReport}
+	for _, f := range opts {
+		f(&o)
+	}
+	if o.poller == nil {
+		p, err := newPoller()
+		if err != nil {
+			return nil, fmt.Errorf("rondo: new loop: %w", err)
+		}
+		o.poller = p
+	}
+	l := &Loop{ctx: o.ctx, handler: o.handler, conns: make(map[closer]struct{})}
+	l.k = loop.New(loop.Options{
+		Poller: o.poller, Virtual: o.virtual, ExitIdle: o.exitIdle, BeforeJump: l.leaveDone,
+		OnPanic: func(err error) { l.handler(Report{Message: "a callback panicked", Err: err}) },
+	})
+	l.k.Data = l
+	return l, nil
+}
+
+// RunForever runs the loop on the calling goroutine until [Loop.Stop]. On the
+// virtual clock it returns [ErrDeadlock] when nothing can happen any more, if the
+// loop was made with [WithExitWhenIdle].
+func (l *Loop) RunForever() error {
+	defer needProcs()()
+	return l.k.Run()
+}
+
+// RunUntilComplete runs the loop on the calling goroutine, with main as a task,
+// until that is done, and returns its error. Other tasks stay where they are.
+func (l *Loop) RunUntilComplete(main func(ctx context.Context) error) error {
+	return l.runMain(main, nil)
+}
+
+// runMain is RunUntilComplete. Started is called on the loop with the task.
+func (l *Loop) runMain(main func(ctx context.Context) error, started func(*core)) error {
+	var task *core
+	l.CallSoon(func() {
+		task = spawnCore(l.ctx, l.k, main, nil, []TaskOption{WithName("main")})
+		task.retrieved = true
+		task.start(nil)
+		h := new(loop.Handle)
+		h.Init(loop.Func(l.k.Stop))
+		task.k.Done.Add(l.k, h)
+		if started != nil {
+			started(task)
+		}
+	})
+	if err := l.RunForever(); err != nil {
+		return err
+	}
+	if !task.Done() {
+		return errors.New("rondo: loop was stopped before main was done")
+	}
+	return task.err
+}
+
+// Stop makes the loop return from RunForever after the present iteration.
+func (l *Loop) Stop() { l.k.Stop() }
+
+// Running says whether the loop runs. It may be called from any goroutine.
+func (l *Loop) Running() bool { return l.k.Running() }
+
+// Closed says whether the loop is closed. It may be called from any goroutine.
+func (l *Loop) Closed() bool { return l.k.Closed() }
+
+// Close ends the tasks that are left: whatever they park in fails with
+// [ErrClosed]. Then it closes the connections that are open, and reports errors
+// of tasks that nobody has seen. It must be called on the goroutine that ran the
+// loop, when that does not run. A second Close does nothing.
+//
+// Errors: a task did not end; the poller's.
+func (l *Loop) Close() error {
+	if l.k.Running() {
+		return loop.ErrRunning
+	}
+	if l.k.Closed() {
+		return nil
+	}
+	// Descriptors first: their endpoints belong to the poller.
+	for c := range l.conns {
+		c.closeWithLoop()
+	}
+	err := l.k.Close()
+	l.report()
+	return err
+}
+
+// cancelAll cancels the tasks that are left and runs the loop until they are
+// done, as asyncio's run does.
+func (l *Loop) cancelAll() error {
+	for tasks := l.k.Tasks(); len(tasks) > 0; tasks = l.k.Tasks() {
+		left := len(tasks)
+		for _, t := range tasks {
+			h := new(loop.Handle)
+			h.Init(loop.Func(func() {
+				if left--; left == 0 {
+					l.k.Stop()
+				}
+			}))
+			t.Done.Add(l.k, h)
+			coreOf(t).Cancel("")
+		}
+		if err := l.RunForever(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed notes a task that ended with an error.
+func (l *Loop) failed(c *core) {
+	const most = 256
+	if len(l.failures) == most {
+		kept := l.failures[:0]
+		for _, f := range l.failures {
+			if !f.retrieved {
+				kept = append(kept, f)
+			}
+		}
+		clear(l.failures[len(kept):])
+		l.failures = kept
+		if len(kept) > most/2 { // keep memory bounded: say it now
+			l.report()
+		}
+	}
+	l.failures = append(l.failures, c)
+}
+
+// report tells of the errors of failed tasks that nobody has seen.
+func (l *Loop) report() {
+	for _, c := range l.failures {
+		if !c.retrieved {
+			l.handler(Report{"a task's error was never retrieved", c.err, c.label()})
+		}
+	}
+	l.failures = nil
+}
+
+// RunningLoop returns the loop on whose thread the caller runs, or nil.
+func RunningLoop() *Loop {
+	l, _ := loop.Current()
+	if l == nil {
+		return nil
+	}
+	r, _ := l.Data.(*Loop)
+	return r
+}
+
+// SpawnThreadsafe is [Spawn] for any goroutine: it starts fn as a task on l and
+// returns at once. Its result is had with Await, which blocks a goroutine. If
+// the loop is closed, the error is [ErrClosed].
+func SpawnThreadsafe[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error), opts ...TaskOption) (*Task[T], error) {
+	x := &Task[T]{fn: fn}
+	x.init(ctx, l.k, nil, (*taskBody[T])(x), opts)
+	h := new(loop.Handle)
+	h.Init(loop.Func(func() { x.start(opts) }))
+	if err := l.k.Post(h); err != nil {
+		return nil, fmt.Errorf("spawn: %w", err)
+	}
+	return x, nil
+}

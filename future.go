@@ -22,6 +22,11 @@ type Waitable interface {
 	// Err returns its error once it is done, and nil before.
 	Err() error
 
+	waitable() waitable
+}
+
+// A waitable is what this package knows of a Waitable.
+type waitable interface {
 	// add has h scheduled on here, the loop of the caller, once it is done.
 	add(here *loop.Loop, h *loop.Handle)
 	// remove takes h out, and says whether it was there.
@@ -44,7 +49,7 @@ type Awaitable[T any] interface {
 // A DoneCallback is a function to be called when something is done.
 type DoneCallback struct {
 	handle *loop.Handle
-	of     Waitable
+	of     waitable
 	loop   *loop.Loop
 }
 
@@ -52,7 +57,7 @@ type DoneCallback struct {
 // had not been scheduled yet. It is for the loop on which OnDone was called.
 func (d *DoneCallback) Remove() bool { return d.of.remove(d.loop, d.handle) }
 
-func onDone(w Waitable, fn func()) *DoneCallback {
+func onDone(w waitable, fn func()) *DoneCallback {
 	here, t := loop.Current()
 	if here == nil {
 		panic("rondo: OnDone off the loop")
@@ -152,6 +157,8 @@ func (f *future) Err() error {
 	defer f.mu.Unlock()
 	return f.err
 }
+
+func (f *future) waitable() waitable { return f }
 
 func (f *future) outcome() error { return f.Err() }
 

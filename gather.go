@@ -61,13 +61,13 @@ func newGathering[T, R any](ws []Awaitable[T], collect func(*Future[R])) *gather
 }
 
 func (g *gathering[T, R]) begin() {
-	seen := make(map[Awaitable[T]]bool, len(g.ws))
+	seen := make(map[waitable]bool, len(g.ws))
 	var done []Awaitable[T]
 	for _, w := range g.ws {
-		if seen[w] {
+		if seen[w.waitable()] {
 			continue
 		}
-		seen[w] = true
+		seen[w.waitable()] = true
 		g.distinct = append(g.distinct, w)
 		if w.Done() {
 			done = append(done, w)
@@ -75,7 +75,7 @@ func (g *gathering[T, R]) begin() {
 		}
 		h := new(loop.Handle)
 		h.Init(gatherDone[T, R]{g, w})
-		w.add(g.loop, h)
+		w.waitable().add(g.loop, h)
 	}
 	g.outer.onCancel = g.cancel
 	if len(g.distinct) == 0 {
@@ -99,7 +99,7 @@ func (g *gathering[T, R]) childDone(w Awaitable[T]) {
 	case g.outer.Done():
 	case g.firstError && w.Canceled():
 		g.outer.Fail(w.Err())
-	case g.firstError && w.outcome() != nil:
+	case g.firstError && w.waitable().outcome() != nil:
 		g.outer.Fail(w.Err())
 	case g.finished < len(g.distinct):
 	case g.canceled:

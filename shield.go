@@ -29,10 +29,10 @@ func Shield[T any](w Awaitable[T]) Awaitable[T] {
 	left := new(loop.Handle)
 	left.Init(loop.Func(func() {
 		if !w.Done() {
-			w.remove(here, inner)
+			w.waitable().remove(here, inner)
 		}
 	}))
-	w.add(here, inner)
+	w.waitable().add(here, inner)
 	outer.add(here, left)
 	return outer
 }

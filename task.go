@@ -246,6 +246,8 @@ func (c *core) Err() error {
 	return err
 }
 
+func (c *core) waitable() waitable { return c }
+
 func (c *core) outcome() error { return c.err }
 
 // OnDone has fn called on the task's loop, in an iteration of its own, once the

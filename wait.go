@@ -51,7 +51,7 @@ func WaitTimeout[W Waitable](ctx context.Context, d time.Duration, mode WaitMode
 	var handles []*loop.Handle
 	var distinct []W
 	for i, x := range ws {
-		if slices.IndexFunc(ws[:i], func(y W) bool { return Waitable(y) == Waitable(x) }) >= 0 {
+		if slices.IndexFunc(ws[:i], func(y W) bool { return y.waitable() == x.waitable() }) >= 0 {
 			continue
 		}
 		h := new(loop.Handle)
@@ -60,13 +60,13 @@ func WaitTimeout[W Waitable](ctx context.Context, d time.Duration, mode WaitMode
 	}
 	w.left = len(distinct)
 	for i, x := range distinct {
-		x.add(l, handles[i])
+		x.waitable().add(l, handles[i])
 	}
 	err = park(ctx, t, w)
 	w.over = true
 	l.StopTimer(&w.timer)
 	for i, x := range distinct {
-		x.remove(l, handles[i])
+		x.waitable().remove(l, handles[i])
 	}
 	if err != nil {
 		return nil, nil, err
@@ -99,7 +99,7 @@ func (d waitDone) Call() {
 	w := d.w
 	w.left--
 	if w.left <= 0 || w.mode == FirstCompleted ||
-		w.mode == FirstException && !d.x.Canceled() && d.x.outcome() != nil {
+		w.mode == FirstException && !d.x.Canceled() && d.x.waitable().outcome() != nil {
 		w.task.Loop().StopTimer(&w.timer)
 		w.finish()
 	}
@@ -142,11 +142,11 @@ func WaitFor[T any](ctx context.Context, w Awaitable[T], d time.Duration) (v T, 
 		p := &waiting{task: t}
 		h := new(loop.Handle)
 		h.Init(loop.Func(p.finish))
-		w.add(t.Loop(), h)
+		w.waitable().add(t.Loop(), h)
 		w.Cancel("")
 		err := park(ctx, t, p)
 		p.over = true
-		w.remove(t.Loop(), h)
+		w.waitable().remove(t.Loop(), h)
 		if err != nil {
 			return v, err
 		}
@@ -224,7 +224,7 @@ type todo[W Waitable] struct {
 
 func (c *completing[W]) begin(d time.Duration, ws []W) {
 	for i, w := range ws {
-		if slices.IndexFunc(ws[:i], func(y W) bool { return Waitable(y) == Waitable(w) }) >= 0 {
+		if slices.IndexFunc(ws[:i], func(y W) bool { return y.waitable() == w.waitable() }) >= 0 {
 			continue
 		}
 		h := new(loop.Handle)
@@ -233,7 +233,7 @@ func (c *completing[W]) begin(d time.Duration, ws []W) {
 	}
 	c.all = len(c.todo)
 	for _, x := range c.todo {
-		x.w.add(c.loop, x.h)
+		x.w.waitable().add(c.loop, x.h)
 	}
 	if d != Forever && c.all > 0 {
 		c.timer.Init(loop.Func(c.late))
@@ -255,7 +255,7 @@ func (c *completing[W]) done(h *loop.Handle) {
 
 func (c *completing[W]) late() {
 	for _, x := range c.todo {
-		x.w.remove(c.loop, x.h)
+		x.w.waitable().remove(c.loop, x.h)
 		c.ready.TryPut(completed[W]{late: true})
 	}
 	c.todo = nil
@@ -265,7 +265,7 @@ func (c *completing[W]) late() {
 func (c *completing[W]) end() {
 	c.loop.StopTimer(&c.timer)
 	for _, x := range c.todo {
-		x.w.remove(c.loop, x.h)
+		x.w.waitable().remove(c.loop, x.h)
 	}
 	c.todo = nil
 }

@@ -128,7 +128,7 @@ func (e *errand) try(ctx context.Context) {
 		e.failWith(err)
 		return
 	}
-	r.Status, r.FinalURL = resp.Status, resp.URL
+	r.Status, r.FinalURL = resp.Status, public(resp.URL)
 	stage := e.begin(resp)
 	err = e.read(ctx, resp, stage)
 	_ = resp.Close()
@@ -138,6 +138,19 @@ func (e *errand) try(ctx context.Context) {
 	default:
 		e.end(stage)
 	}
+}
+
+// public takes the user and the password out of a URL, which goes to files and to worker processes.
+func public(url string) string {
+	scheme := strings.Index(url, "://") + 3
+	end := strings.IndexAny(url[scheme:], "/?#")
+	if end < 0 {
+		end = len(url) - scheme
+	}
+	if at := strings.LastIndexByte(url[scheme:scheme+end], '@'); at >= 0 {
+		return url[:scheme] + url[scheme+at+1:]
+	}
+	return url
 }
 
 // good reports whether the answer is a document.
@@ -156,7 +169,7 @@ func (e *errand) begin(resp *rondohttp.Response) Stage {
 		e.retryAfter = resp.Get("Retry-After")
 		return nil
 	}
-	e.job.Doc = Document{URL: resp.URL, Status: resp.Status}
+	e.job.Doc = Document{URL: e.rec.FinalURL, Status: resp.Status}
 	if e.typed {
 		e.job.Doc.ContentType = mediaType(resp.Get("Content-Type"))
 	}

@@ -216,8 +216,10 @@ func (x *exchange) handshake(ctx context.Context, c *conn) error {
 		return f
 	case isLate(err):
 		return x.s.timeouts.late(late)
-	case errors.Is(err, context.Canceled):
-		return &fault{KindCanceled, err}
+	}
+	// A connection that broke off is no fault of TLS's, and worth another try.
+	if errors.As(ioFault(err, false), &f); f.kind != KindIO && f.kind != KindTLS {
+		return faultf(f.kind, "handshake with %s: %w", c.host.addr, f.err)
 	}
 	return faultf(KindTLS, "handshake with %s: %w", c.host.addr, explainTLS(err))
 }

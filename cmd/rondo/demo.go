@@ -21,7 +21,7 @@ second try, fetches all of them, counts their words, and compares what it finds 
 %s`
 
 const demoNext = `
-To try next:
+To try next (go install ./cmd/rondo puts rondo on the PATH):
   rondo fetch https://go.dev/ https://www.python.org/ --map title
   rondo fetch -i urls.txt -o records.jsonl --map words    # one JSON object a line
   rondo fetch -i urls.txt --save pages --map 'cmd:python3 examples/words_worker.py'

@@ -48,7 +48,7 @@ JSON object a line as each finishes.
 
 %s
 Exit status: 0 all fetched, 1 some failed, 2 the command line is wrong.
-^C stops fetching, finishes what is in hand and writes what is done; a second one ends at once.
+^C stops fetching, finishes what is in hand and writes what is done; a second one cancels what is in hand.
 `
 
 // example shows how a flag is used, where its value was wrong.

@@ -23,7 +23,9 @@ func main() {
 					defer c.Close()
 					fmt.Fprintf(c, "HEAD / HTTP/1.0\r\nHost: %s\r\n\r\n", addr)
 					status, err := bufio.NewReader(c).ReadString('\n')
-					fmt.Printf("%s: %s", addr, status)
+					if err == nil {
+						fmt.Printf("%s: %s", addr, status)
+					}
 					return err
 				})
 			}

@@ -468,5 +468,6 @@ func main() {
 	go s.Serve(lb)
 	go s.ServeTLS(lt, "", "")
 	fmt.Println("ready", la.Addr(), lb.Addr(), lt.Addr(), ld.Addr())
+	defer ld.Close() // never: it keeps the listener from being collected, and closed
 	select {}
 }

@@ -48,12 +48,12 @@ func (h *Handle) Canceled() bool { return h.h.Canceled() }
 
 // A TimerHandle is a callback that is scheduled for a point in time.
 type TimerHandle struct {
-	timer *loop.Timer
+	timer loop.Timer
 	loop  *loop.Loop
 }
 
 // Cancel keeps the callback from running, if it has not run yet.
-func (h *TimerHandle) Cancel() { h.loop.StopTimer(h.timer) }
+func (h *TimerHandle) Cancel() { h.loop.StopTimer(&h.timer) }
 
 // Canceled says whether Cancel has been called.
 func (h *TimerHandle) Canceled() bool { return h.timer.Canceled() }
@@ -100,7 +100,10 @@ func (l *Loop) callAt(at loop.Time, fn func()) *TimerHandle {
 	if here != l.k {
 		t = nil
 	}
-	return &TimerHandle{l.k.CallAt(at, contextual(l.k, t, fn)), l.k}
+	h := &TimerHandle{loop: l.k}
+	h.timer.InitCallback(contextual(l.k, t, fn))
+	l.k.StartTimer(&h.timer, at)
+	return h
 }
 
 // Time returns what the loop's clock shows: the time since the loop was made.

@@ -13,7 +13,8 @@ import (
 type Group struct {
 	scope          scope
 	owner          *core
-	children       []*core // not done, in order of creation
+	children       []*core // in order of creation; those that are done are nil
+	left           int     // of children that are not done
 	errs           []error
 	aborting       bool
 	parentCanceled bool
@@ -97,7 +98,7 @@ func (g *Group) Go(fn func(ctx context.Context) error, opts ...TaskOption) {
 		return
 	}
 	c := spawnCore(&g.scope, g.owner.k.Loop(), fn, g, opts)
-	g.children = append(g.children, c)
+	g.adopt(c)
 	c.start(opts)
 }
 
@@ -113,7 +114,7 @@ func Go[T any](g *Group, fn func(ctx context.Context) (T, error), opts ...TaskOp
 	x := &Task[T]{fn: fn}
 	x.group = g
 	x.init(&g.scope, g.owner.k.Loop(), t, (*taskBody[T])(x), opts)
-	g.children = append(g.children, &x.core)
+	g.adopt(&x.core)
 	if admitted {
 		x.start(opts)
 	} else {
@@ -121,6 +122,24 @@ func Go[T any](g *Group, fn func(ctx context.Context) (T, error), opts ...TaskOp
 		x.Cancel("")
 	}
 	return x
+}
+
+// adopt notes a new task of the group.
+func (g *Group) adopt(c *core) {
+	if len(g.children) > 64 && g.left < len(g.children)/2 {
+		kept := g.children[:0]
+		for _, x := range g.children {
+			if x != nil {
+				x.place = len(kept)
+				kept = append(kept, x)
+			}
+		}
+		clear(g.children[len(kept):])
+		g.children = kept
+	}
+	c.place = len(g.children)
+	g.children = append(g.children, c)
+	g.left++
 }
 
 // Errors of [Group.Admits].
@@ -132,7 +151,7 @@ var (
 // Admits returns nil if the group takes another task, and else why not.
 func (g *Group) Admits() error {
 	switch {
-	case g.ended && len(g.children) == 0:
+	case g.ended && g.left == 0:
 		return ErrGroupEnded
 	case g.aborting:
 		return ErrGroupAborting
@@ -142,7 +161,7 @@ func (g *Group) Admits() error {
 
 // mustBeOpen panics if the group is misused.
 func (g *Group) mustBeOpen() {
-	if g.ended && len(g.children) == 0 {
+	if g.ended && g.left == 0 {
 		panic("rondo: Group.Go after the group has ended")
 	}
 	if here, _ := loop.Current(); here != g.owner.k.Loop() {
@@ -157,7 +176,9 @@ func (g *Group) abort() {
 	g.aborting = true
 	g.scope.closeFrom(g.owner.inner, context.Canceled)
 	for _, c := range append([]*core(nil), g.children...) {
-		c.Cancel("")
+		if c != nil {
+			c.Cancel("")
+		}
 	}
 }
 
@@ -176,13 +197,9 @@ type groupDone struct {
 
 func (d groupDone) Call() {
 	g, c := d.g, d.c
-	for i, x := range g.children {
-		if x == c {
-			g.children = append(g.children[:i], g.children[i+1:]...)
-			break
-		}
-	}
-	if len(g.children) == 0 && g.waiting {
+	g.children[c.place] = nil
+	g.left--
+	if g.left == 0 && g.waiting {
 		g.waiting = false
 		g.owner.k.Unpark()
 	}
@@ -207,7 +224,7 @@ func (g *Group) exit(ctx context.Context, err error) error {
 	if err != nil && !g.aborting {
 		g.abort()
 	}
-	for len(g.children) > 0 {
+	for g.left > 0 {
 		g.waiting = true
 		if e := park(ctx, &g.owner.k, loop.AbortFunc(func() { g.waiting = false })); e != nil {
 			g.waiting = false

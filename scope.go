@@ -112,10 +112,12 @@ func (s *scope) close(err error) {
 	if s.done != nil {
 		close(s.done)
 	}
-	for a := range s.after {
-		go a.f()
+	if s.after != nil {
+		for a := range s.after {
+			go a.f()
+		}
+		s.after = nil
 	}
-	s.after = nil
 }
 
 // closeFrom closes the scopes of a task from the innermost out to this one.
@@ -270,8 +272,11 @@ func Sleep(ctx context.Context, d time.Duration) error {
 // isCancellation says whether err is, or wraps, the delivery of a cancellation.
 // The errors of a group are errors, whatever is among them.
 func isCancellation(err error) bool {
-	if err == nil {
+	switch err.(type) {
+	case nil:
 		return false
+	case *CanceledError:
+		return true
 	}
 	var ce *CanceledError
 	var ge *GroupError

@@ -17,6 +17,7 @@ type core struct {
 	vars      *varMap
 	err       error
 	group     *Group
+	place     int // in group.children
 	name      *string
 	canceled  bool
 	canceling bool // a request is on its way through what it waits for

@@ -222,6 +222,13 @@ func (l *Loop) dispatch(w *worker, h *Handle) {
 				w.task = t
 				return
 			}
+			if len(l.free) == 0 {
+				// The hub makes the coroutine: here it would take stack of
+				// the task's, which then keeps twice as much as it needs.
+				l.fresh = t
+				w.co.Switch(l.hub)
+				return
+			}
 			to := l.idleWorker()
 			to.task = t
 			w.co.Switch(&to.co)
@@ -264,6 +271,13 @@ func (l *Loop) run() {
 		if h := l.callback; h != nil {
 			l.callback = nil
 			l.invoke(h)
+		}
+		if t := l.fresh; t != nil {
+			l.fresh = nil
+			to := l.idleWorker()
+			to.task = t
+			l.hub.Switch(&to.co)
+			continue
 		}
 		h := l.turn()
 		if h == nil {

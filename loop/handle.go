@@ -32,6 +32,10 @@ type Handle struct {
 // is kernel code: it must be short and must not park, block or panic.
 func (h *Handle) Init(c Call) { h.kind, h.call = kindInternal, c }
 
+// InitCallback prepares a handle that runs c, user code, on the loop's own
+// goroutine.
+func (h *Handle) InitCallback(c Call) { h.kind, h.call = kindCallback, c }
+
 // NewCallback returns a handle that runs c, user code, on the loop's own
 // goroutine when it is scheduled.
 func NewCallback(c Call) *Handle { return &Handle{kind: kindCallback, call: c} }

@@ -31,6 +31,7 @@ type Loop struct {
 	stopping  bool
 	idle      bool // on the virtual clock: nothing can ever happen
 	callback  *Handle
+	fresh     *Task // to be started on a new coroutine
 
 	// Tasks and coroutines.
 	hub     *coro.Coroutine

@@ -2,23 +2,27 @@
 #
 #   make test PKG=./loop FLAGS='-run Timer -count=3'
 #   make bench PKG=./coro BENCH=Yield
+#   make conformance-fuzz N=2000 FAMILY=asyncio SEED=1
 
 GO     ?= go
 PKG    ?= ./...
 FLAGS  ?=
 BENCH  ?= .
+N      ?= 500
+SEED   ?= 0
+FAMILY ?=
 
 PLATFORMS   = linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 STATICCHECK = $(CURDIR)/.bin/staticcheck
 SCRIPTS     = .ci/run $(shell find bench examples -name '*.sh' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help all test race hub portable lint bench cross docs clean
+.PHONY: help all test race hub portable conformance conformance-fuzz lint bench cross docs clean
 
 help: ## this list
-	@awk -F': .*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-all: lint test race hub portable cross ## what a change must pass
+all: lint test race hub portable conformance cross ## what a change must pass
 
 test: ## the test suite
 	$(GO) test $(FLAGS) $(PKG)
@@ -31,6 +35,12 @@ hub: ## the suite with the plain hub in place of symmetric transfer
 
 portable: ## the suite on the portable backend
 	RONDO_POLLER=portable $(GO) test $(FLAGS) $(PKG)
+
+conformance: ## traces of asyncio, generators and pipelines, compared with CPython's
+	$(GO) run ./conformance/replay conformance/testdata/corpus/*.jsonl.gz conformance/testdata/examples/*.json
+
+conformance-fuzz: ## the same for fresh scenarios (N=, SEED=, FAMILY=; needs CPython 3.13.0)
+	$(GO) run ./conformance/fuzz -n $(N) -seed $(SEED) -family '$(FAMILY)'
 
 lint: .bin/staticcheck ## gofmt, go vet (each system), staticcheck, tidy modules, scripts
 	@fmt=$$(gofmt -l .); test -z "$$fmt" || { echo "not gofmt'd:"; echo "$$fmt"; exit 1; }

@@ -13,14 +13,15 @@ import (
 // Most programs only need [Run], which makes one. Its methods are for its own
 // thread, or for the goroutine that is to run it, unless they say otherwise.
 type Loop struct {
-	k        *loop.Loop
-	ctx      context.Context     // the parent of what is run
-	handler  func(Report)        // is told of what has no other place
-	vars     *varMap             // of the callback that runs
-	conns    map[closer]struct{} // open connections and listeners
-	scratch  [1]byte
-	watched  []*watched // on the virtual clock
-	failures []*core    // failed tasks whose errors nobody has seen yet
+	k          *loop.Loop
+	ctx        context.Context     // the parent of what is run
+	handler    func(Report)        // is told of what has no other place
+	vars       *varMap             // of the callback that runs
+	conns      map[closer]struct{} // open connections and listeners
+	scratch    [1]byte
+	watched    []*watched // on the virtual clock
+	failures   []*core    // failed tasks whose errors nobody has seen yet
+	generators openGenerators
 }
 
 // A closer is something with a descriptor, closed at the latest with the loop.
@@ -126,11 +127,12 @@ func (l *Loop) Close() error {
 	if l.k.Closed() {
 		return nil
 	}
+	err := l.closeGenerators()
 	// Descriptors first: their endpoints belong to the poller.
 	for c := range l.conns {
 		c.closeWithLoop()
 	}
-	err := l.k.Close()
+	err = errors.Join(err, l.k.Close())
 	l.report()
 	return err
 }

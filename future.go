@@ -57,6 +57,9 @@ type DoneCallback struct {
 // had not been scheduled yet. It is for the loop on which OnDone was called.
 func (d *DoneCallback) Remove() bool { return d.of.remove(d.loop, d.handle) }
 
+// Of says whether it is a callback of w.
+func (d *DoneCallback) Of(w Waitable) bool { return d.of == w.waitable() }
+
 func onDone(w waitable, fn func()) *DoneCallback {
 	here, t := loop.Current()
 	if here == nil {

@@ -140,6 +140,9 @@ func (g *Group) adopt(c *core) {
 	c.place = len(g.children)
 	g.children = append(g.children, c)
 	g.left++
+	h := new(loop.Handle)
+	h.Init((*childDone)(c))
+	c.k.Done.Add(c.k.Loop(), h)
 }
 
 // Errors of [Group.Admits].
@@ -182,21 +185,13 @@ func (g *Group) abort() {
 	}
 }
 
-// childEnded is told of the end of each task of the group; what follows from it
-// happens in a turn of its own, as in asyncio.
-func (g *Group) childEnded(c *core) {
-	h := new(loop.Handle)
-	h.Init(groupDone{g, c})
-	c.k.Done.Add(c.k.Loop(), h)
-}
+// childDone is what follows from the end of a task of a group. It has a turn of
+// its own, as in asyncio.
+type childDone core
 
-type groupDone struct {
-	g *Group
-	c *core
-}
-
-func (d groupDone) Call() {
-	g, c := d.g, d.c
+func (d *childDone) Call() {
+	c := (*core)(d)
+	g := c.group
 	g.children[c.place] = nil
 	g.left--
 	if g.left == 0 && g.waiting {

@@ -20,6 +20,7 @@ type core struct {
 	place     int // in group.children
 	name      *string
 	canceled  bool
+	returned  bool // its body returned while a request to cancel was due
 	canceling bool // a request is on its way through what it waits for
 	retrieved bool // somebody has seen err
 }
@@ -176,7 +177,7 @@ func (c *core) follow(ctx context.Context, l *loop.Loop) {
 // request was due is canceled too.
 func (c *core) ended() {
 	if due := c.k.CancelPending(); due != nil && c.err == nil {
-		c.err = due
+		c.err, c.returned = due, true
 	}
 	if c.err != nil {
 		if isCancellation(c.err) || c.k.Cancelling() > 0 && errors.Is(c.err, context.Canceled) {
@@ -186,9 +187,6 @@ func (c *core) ended() {
 		}
 	}
 	c.scope.close(context.Canceled)
-	if c.group != nil {
-		c.group.childEnded(c)
-	}
 }
 
 // Name returns the task's name, or "".
@@ -232,14 +230,15 @@ func (c *core) Done() bool { return c.k.Finished() }
 func (c *core) Canceled() bool { return c.k.Finished() && c.canceled }
 
 // Err returns the task's error once it is done, and nil before. As in asyncio,
-// only the first who asks a canceled task gets the message.
+// only the first who asks a canceled task gets the message (unless the task never
+// knew of its cancellation).
 func (c *core) Err() error {
 	if !c.k.Finished() {
 		return nil
 	}
 	c.retrieved = true
 	err := c.err
-	if c.canceled {
+	if c.canceled && !c.returned {
 		if _, plain := err.(*CanceledError); plain {
 			c.err = loop.Canceled("")
 		}
@@ -288,7 +287,12 @@ func (x *Task[T]) Result() (T, error) {
 	return x.value, x.Err()
 }
 
-func (x *Task[T]) peek() (T, error) { return x.value, x.err }
+func (x *Task[T]) peek() (T, error) {
+	if x.canceled && !x.returned {
+		return x.value, loop.Canceled("") // its message is for those who ask it
+	}
+	return x.value, x.err
+}
 
 // Await parks the calling task until x is done, and returns its result. If x is
 // done already it returns at once. A caller that is canceled meanwhile passes

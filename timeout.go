@@ -41,8 +41,9 @@ const (
 type TimeoutBlock struct {
 	scope  scope
 	owner  *core
-	timer  loop.Timer
-	at     loop.Time // forever: never
+	timer  *loop.Timer
+	first  loop.Timer // what timer is until the block is rescheduled
+	at     loop.Time  // forever: never
 	state  timeoutState
 	before int       // the owner's count of requests to cancel, at the start
 	next   loop.Call // what the block outside has to do before the task parks
@@ -84,11 +85,12 @@ func timeoutAt(ctx context.Context, t *loop.Task, at loop.Time, d time.Duration,
 	o := &TimeoutBlock{owner: coreOf(t), before: t.Cancelling()}
 	o.scope.parent, o.scope.task, o.scope.block = ctx, t, o
 	o.scope.outer, o.owner.inner = o.owner.inner, &o.scope
+	o.timer = &o.first
 	o.timer.Init((*timeoutCall)(o))
 	o.arm(at)
 	defer o.leave()
 	err := fn(&o.scope)
-	t.Loop().StopTimer(&o.timer)
+	t.Loop().StopTimer(o.timer)
 	if o.state == timeoutExpiring {
 		o.state = timeoutExpired
 		if t.Uncancel() <= o.before && isCancellation(err) {
@@ -119,7 +121,9 @@ func (o *TimeoutBlock) Reschedule(d time.Duration) error {
 		return ErrTimeoutOver
 	}
 	l := o.owner.k.Loop()
-	l.StopTimer(&o.timer)
+	l.StopTimer(o.timer)
+	o.timer = new(loop.Timer) // the old one may be in the ready queue
+	o.timer.Init((*timeoutCall)(o))
 	at := forever
 	if d != Forever {
 		at = l.Now().Add(d)
@@ -142,17 +146,16 @@ func (o *TimeoutBlock) arm(at loop.Time) {
 	t := &o.owner.k
 	l := t.Loop()
 	o.at = at
-	o.timer.Revive()
 	switch {
 	case at == forever:
 	case l.Virtual():
 		if at <= l.Now() {
 			l.Schedule(&o.timer.Handle)
 		} else {
-			l.StartTimer(&o.timer, at)
+			l.StartTimer(o.timer, at)
 		}
 	case t.Parked(): // somebody else reschedules it
-		l.StartTimer(&o.timer, at)
+		l.StartTimer(o.timer, at)
 	default:
 		if before := t.OnPark(armTimeout{o}); before != loop.Call(armTimeout{o}) {
 			o.next = before
@@ -163,7 +166,7 @@ func (o *TimeoutBlock) arm(at loop.Time) {
 // leave ends the block, also when a panic leaves it.
 func (o *TimeoutBlock) leave() {
 	t := &o.owner.k
-	t.Loop().StopTimer(&o.timer)
+	t.Loop().StopTimer(o.timer)
 	if before := t.OnPark(o.next); before != loop.Call(armTimeout{o}) {
 		t.OnPark(before) // the timer was armed, or never was to be
 	}
@@ -181,7 +184,7 @@ func (a armTimeout) Call() {
 		a.o.next = nil
 	}
 	if a.o.at != forever {
-		a.o.owner.k.Loop().StartTimer(&a.o.timer, a.o.at)
+		a.o.owner.k.Loop().StartTimer(a.o.timer, a.o.at)
 	}
 }
 

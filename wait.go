@@ -138,18 +138,19 @@ func WaitFor[T any](ctx context.Context, w Awaitable[T], d time.Duration) (v T, 
 	if err != nil {
 		return v, err
 	}
-	if !w.Done() {
-		p := &waiting{task: t}
-		h := new(loop.Handle)
-		h.Init(loop.Func(p.finish))
-		w.waitable().add(t.Loop(), h)
-		w.Cancel("")
-		err := park(ctx, t, p)
-		p.over = true
-		w.waitable().remove(t.Loop(), h)
-		if err != nil {
-			return v, err
-		}
+	if w.Done() {
+		return w.Result()
+	}
+	p := &waiting{task: t}
+	h := new(loop.Handle)
+	h.Init(loop.Func(p.finish))
+	w.waitable().add(t.Loop(), h)
+	w.Cancel("")
+	err = park(ctx, t, p)
+	p.over = true
+	w.waitable().remove(t.Loop(), h)
+	if err != nil {
+		return v, err
 	}
 	v, err = w.Result()
 	if isCancellation(err) {
@@ -160,7 +161,7 @@ func WaitFor[T any](ctx context.Context, w Awaitable[T], d time.Duration) (v T, 
 
 // AsCompleted yields ws one after the other as they are done, each once. The loop
 // over it parks for the next. It yields an error, once and last, if the task is
-// canceled. Those done at the start come first, in their order.
+// canceled. Leaving the loop leaves the rest of ws alone. Those done at the start come first, in their order.
 //
 //	for x, err := range rondo.AsCompleted(ctx, tasks...) {
 //		if err != nil {
@@ -185,7 +186,6 @@ func AsCompletedTimeout[W Waitable](ctx context.Context, d time.Duration, ws ...
 		}
 		c := &completing[W]{loop: t.Loop(), ready: NewQueue[completed[W]](0)}
 		c.begin(d, ws)
-		defer c.end()
 		for range c.all {
 			x, err := c.ready.Get(ctx)
 			switch {
@@ -257,15 +257,6 @@ func (c *completing[W]) late() {
 	for _, x := range c.todo {
 		x.w.waitable().remove(c.loop, x.h)
 		c.ready.TryPut(completed[W]{late: true})
-	}
-	c.todo = nil
-}
-
-// end drops what was not taken.
-func (c *completing[W]) end() {
-	c.loop.StopTimer(&c.timer)
-	for _, x := range c.todo {
-		x.w.waitable().remove(c.loop, x.h)
 	}
 	c.todo = nil
 }

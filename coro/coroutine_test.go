@@ -15,7 +15,7 @@ func circle(n int, pick func(self int) int) (root *Coroutine, all []*Coroutine, 
 	visits = make([]int, n)
 	all = make([]*Coroutine, n)
 	for i := range all {
-		all[i] = New(root, func(self *Coroutine) {
+		all[i] = NewCoroutine(root, func(self *Coroutine) {
 			for !*quit {
 				visits[i]++
 				if j := pick(i); j < 0 {

@@ -156,6 +156,9 @@ func setThread(l *Loop) {
 func Current() (*Loop, *Task) {
 	if getg.Supported {
 		if p := places.table.Load().find(getg.Current()); p != nil {
+			if p.worker == guest {
+				return p.loop, p.loop.current
+			}
 			if p.worker == nil {
 				return p.loop, nil
 			}

@@ -43,9 +43,6 @@ func NewCallback(c Call) *Handle { return &Handle{kind: kindCallback, call: c} }
 // Cancel keeps the handle from running, if it has not run yet.
 func (h *Handle) Cancel() { h.canceled = true }
 
-// Revive takes a Cancel back.
-func (h *Handle) Revive() { h.canceled = false }
-
 // Canceled says whether Cancel has been called.
 func (h *Handle) Canceled() bool { return h.canceled }
 

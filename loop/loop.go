@@ -153,13 +153,13 @@ func (l *Loop) Run() error {
 }
 
 // enter makes the calling goroutine the loop's. Coroutines live on one thread,
-// and only while it is locked just as it was when they were made. So the free
-// ones are ended before the loop is left; those of parked tasks cannot be: they
-// pin the loop to this goroutine until it is closed.
+// and only while it is locked just as it was when they were made; a task's own
+// generators are such coroutines too. So a loop stays with the goroutine that ran
+// it first, which stays locked to its thread, until it is closed.
 func (l *Loop) enter() (leave func(), err error) {
 	g := getg.Current()
 	if l.locked && l.home != g {
-		return nil, errors.New("rondo: loop has parked tasks and can only go on with the goroutine that ran it before")
+		return nil, errors.New("rondo: a loop can only be run by the goroutine that ran it first")
 	}
 	if !l.locked {
 		runtime.LockOSThread()
@@ -170,17 +170,12 @@ func (l *Loop) enter() (leave func(), err error) {
 	setThread(l)
 	return func() {
 		l.current = nil
-		l.retire(len(l.free))
 		setThread(nil)
 		unregister()
 		l.mu.Lock()
 		l.grantRequests()
 		l.running.Store(false)
 		l.mu.Unlock()
-		if len(l.workers) == 0 {
-			runtime.UnlockOSThread()
-			l.locked = false
-		}
 	}, nil
 }
 
@@ -218,6 +213,11 @@ func (l *Loop) Close() error {
 		leave()
 	}
 	abandoned := len(l.tasks)
+	if l.locked && l.home == getg.Current() {
+		l.retire(len(l.free))
+		l.locked = false
+		runtime.UnlockOSThread()
+	}
 	err := l.poller.Close()
 	if abandoned > 0 {
 		err = errors.Join(err, fmt.Errorf("rondo: %d tasks did not end when the loop was closed", abandoned))

@@ -48,44 +48,73 @@ func DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Dial is described at the function [Dial].
+//
+// It and what it calls keep their frames small, and do what takes stack before
+// they park: a connection is often the deepest point of its task, whose stack
+// stays as large as that needs.
 func (d *Dialer) Dial(ctx context.Context, network, address string) (*Conn, error) {
 	t, err := taskFor(ctx)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+		return nil, dialError(network, address, err)
 	}
-	if d.Timeout <= 0 {
-		return d.dial(ctx, t, network, address)
+	a := literal(network, address)
+	switch {
+	case a != nil:
+		return dialAddr(ctx, t, network, d.LocalAddr, a, d.Timeout)
+	case d.Timeout > 0:
+		return d.dialNameWithin(ctx, t, network, address)
 	}
-	var c *Conn
-	err = Timeout(ctx, d.Timeout, func(ctx context.Context) (err error) {
-		c, err = d.dial(ctx, t, network, address)
-		return err
-	})
-	if err != nil {
-		if c != nil {
-			c.Close()
-		}
-		var oe *net.OpError
-		if !errors.As(err, &oe) {
-			err = &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
-		}
-		return nil, err
-	}
-	return c, nil
+	return d.dialName(ctx, t, network, address)
 }
 
-func (d *Dialer) dial(ctx context.Context, t *loop.Task, network, address string) (*Conn, error) {
+func dialError(network, address string, err error) error {
+	return &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+}
+
+// literal returns the address that needs no look-up, or nil.
+func literal(network, address string) net.Addr {
+	switch network {
+	case "unix":
+		return &net.UnixAddr{Name: address, Net: network}
+	case "tcp", "tcp4", "tcp6":
+		if ap, err := netip.ParseAddrPort(address); err == nil {
+			return net.TCPAddrFromAddrPort(ap)
+		}
+	}
+	return nil
+}
+
+func (d *Dialer) dialNameWithin(ctx context.Context, t *loop.Task, network, address string) (c *Conn, err error) {
+	err = Timeout(ctx, d.Timeout, func(ctx context.Context) (err error) {
+		c, err = d.dialName(ctx, t, network, address)
+		return err
+	})
+	if err == nil {
+		return c, nil
+	}
+	if c != nil {
+		c.Close()
+	}
+	var oe *net.OpError
+	if !errors.As(err, &oe) {
+		err = dialError(network, address, err)
+	}
+	return nil, err
+}
+
+// dialName looks a name up and tries its addresses in order.
+func (d *Dialer) dialName(ctx context.Context, t *loop.Task, network, address string) (*Conn, error) {
 	addrs, err := d.resolve(ctx, network, address)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+		return nil, dialError(network, address, err)
 	}
 	var errs []error
 	for _, a := range addrs {
-		e, err := connect(ctx, t, network, d.LocalAddr, a)
+		c, err := dialAddr(ctx, t, network, d.LocalAddr, a, 0)
 		if err == nil {
-			return newConn(coreOf(t).runtime, e), nil
+			return c, nil
 		}
-		errs = append(errs, &net.OpError{Op: "dial", Net: network, Source: d.LocalAddr, Addr: a, Err: err})
+		errs = append(errs, err)
 		if isCancellation(err) || ctx.Err() != nil {
 			break
 		}
@@ -96,8 +125,17 @@ func (d *Dialer) dial(ctx context.Context, t *loop.Task, network, address string
 	return nil, errors.Join(errs...)
 }
 
+// dialAddr connects to one address, for at most limit if that is not zero.
+func dialAddr(ctx context.Context, t *loop.Task, network string, local, a net.Addr, limit time.Duration) (*Conn, error) {
+	e, err := connect(ctx, t, network, local, a, limit)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Source: local, Addr: a, Err: err}
+	}
+	return newConn(coreOf(t).runtime, e), nil
+}
+
 // connect makes one connection.
-func connect(ctx context.Context, t *loop.Task, network string, local, remote net.Addr) (poll.Endpoint, error) {
+func connect(ctx context.Context, t *loop.Task, network string, local, remote net.Addr, limit time.Duration) (poll.Endpoint, error) {
 	l := t.Loop()
 	e, err := l.Poller().Connect(network, local, remote)
 	if err != nil {
@@ -105,39 +143,38 @@ func connect(ctx context.Context, t *loop.Task, network string, local, remote ne
 	}
 	var s side
 	s.init(l, e.Cancel)
+	if limit > 0 {
+		s.deadline.Store(int64(l.Now().Add(limit)))
+	}
 	for {
 		err, ok := e.Connected(&s.op)
-		if ok {
-			if err != nil {
-				e.Close()
-				return nil, err
+		if !ok {
+			var stop func()
+			if stop, err = under(ctx, t); err == nil {
+				err = s.wait(t)
 			}
-			return e, nil
+			if stop != nil {
+				stop()
+			}
+			if err == nil {
+				continue
+			}
 		}
-		s.task = t
-		l.Inflight(1)
-		err = park(ctx, t, &s)
-		l.Inflight(-1)
-		s.task = nil
+		l.StopTimer(&s.timer)
 		if err != nil {
 			e.Close()
 			return nil, err
 		}
+		return e, nil
 	}
 }
 
-// resolve turns an address into those to try, in order.
+// resolve turns a name into the addresses to try, in order.
 func (d *Dialer) resolve(ctx context.Context, network, address string) ([]net.Addr, error) {
-	if network == "unix" {
-		return []net.Addr{&net.UnixAddr{Name: address, Net: network}}, nil
-	}
 	switch network {
 	case "tcp", "tcp4", "tcp6":
 	default:
 		return nil, net.UnknownNetworkError(network)
-	}
-	if ap, err := netip.ParseAddrPort(address); err == nil {
-		return []net.Addr{net.TCPAddrFromAddrPort(ap)}, nil
 	}
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {

@@ -27,7 +27,7 @@ type AsyncGenerator[T any] struct {
 	a *asyncGen[T] // what the body holds must not be the handle, so that it can be dropped
 }
 
-// ErrIgnoredClose: an async generator was to be closed, or thrown into, that has
+// ErrIgnoredClose says that an async generator was to be closed, or thrown into, that has
 // yielded when it was closed before. As in Python, it is not disturbed again.
 var ErrIgnoredClose = errors.New("rondo: async generator has ignored that it was closed (its body must return once yield has returned an error)")
 

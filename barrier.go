@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// ErrBrokenBarrier: the barrier was aborted, or reset while the task waited.
+// ErrBrokenBarrier says that the barrier was aborted, or reset while the task waited.
 var ErrBrokenBarrier = errors.New("rondo: barrier is broken")
 
 // A Barrier lets a number of tasks go on when all of them have arrived, again

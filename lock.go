@@ -8,7 +8,7 @@ import (
 	"github.com/rondo-go/rondo/loop"
 )
 
-// ErrNotLocked: what was to be released, waited on or notified is not locked.
+// ErrNotLocked says that what was to be released, waited on or notified is not locked.
 var ErrNotLocked = errors.New("rondo: not locked")
 
 // A Lock is held by one task at a time, across parks. It passes to waiting tasks

@@ -80,7 +80,8 @@ func BenchmarkLockFree(b *testing.B) {
 		var l sync.Mutex
 		for range b.N {
 			l.Lock()
-			l.Unlock() //nolint:staticcheck // it is what is measured
+			//lint:ignore SA2001 it is what is measured
+			l.Unlock()
 		}
 	})
 }

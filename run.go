@@ -50,7 +50,7 @@ func WithPoller(p poll.Poller) Option { return func(o *options) { o.poller = p }
 // default, which writes to slog. H runs on the loop's thread and must not park.
 func WithExceptionHandler(h func(Report)) Option { return func(o *options) { o.handler = h } }
 
-// ErrDeadlock: on the virtual clock nothing can ever happen any more.
+// ErrDeadlock says that on the virtual clock nothing can ever happen any more.
 var ErrDeadlock = loop.ErrDeadlock
 
 // Run runs main as a task on a new loop, on the calling goroutine, and returns

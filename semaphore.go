@@ -8,7 +8,7 @@ import (
 	"github.com/rondo-go/rondo/loop"
 )
 
-// ErrReleasedTooOften: a [BoundedSemaphore] was given more permits than it had
+// ErrReleasedTooOften says that a [BoundedSemaphore] was given more permits than it had
 // at first.
 var ErrReleasedTooOften = errors.New("rondo: semaphore released too often")
 

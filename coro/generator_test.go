@@ -155,7 +155,7 @@ func TestGeneratorThrowCanBeHandled(t *testing.T) {
 	g := New(func(y Yield[string, string]) (r none, err error) {
 		s, err := y("first")
 		s, err = y(fmt.Sprint("caught ", err, " with ", s, "."))
-		s, err = y(fmt.Sprint("then ", err, " with ", s, "."))
+		_, err = y(fmt.Sprint("then ", err, " with ", s, "."))
 		return r, err
 	})
 	want(t, "next", next(g), "yield first")

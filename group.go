@@ -130,19 +130,16 @@ func (g *Group) adopt(c *core) {
 		kept := g.children[:0]
 		for _, x := range g.children {
 			if x != nil {
-				x.place = len(kept)
+				x.place = int32(len(kept))
 				kept = append(kept, x)
 			}
 		}
 		clear(g.children[len(kept):])
 		g.children = kept
 	}
-	c.place = len(g.children)
+	c.place = int32(len(g.children))
 	g.children = append(g.children, c)
 	g.left++
-	h := new(loop.Handle)
-	h.Init((*childDone)(c))
-	c.k.Done.Add(c.k.Loop(), h)
 }
 
 // Errors of [Group.Admits].

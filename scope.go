@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rondo-go/rondo/loop"
@@ -23,9 +24,24 @@ type scope struct {
 	outer  *scope        // of the same task
 	block  *TimeoutBlock // of which it is the scope, or nil
 
-	mu    sync.Mutex // guards what follows: contexts are used by any goroutine
+	// Contexts are used by any goroutine, but mostly by nobody. So a scope is
+	// closed by storing the state, and only then looked through for a watch; who
+	// makes a watch looks at the state only after that. One sees the other.
+	state atomic.Uint32
+	watch atomic.Pointer[scopeWatch]
+}
+
+// The states of a scope.
+const (
+	scopeOpen uint32 = iota
+	scopeCanceled
+	scopeExpired
+)
+
+// A scopeWatch is what others have asked of a scope.
+type scopeWatch struct {
+	mu    sync.Mutex // guards what follows
 	done  chan struct{}
-	err   error
 	after map[*afterFunc]struct{}
 }
 
@@ -54,70 +70,87 @@ func (s *scope) Deadline() (time.Time, bool) {
 	return d, ok
 }
 
-func (s *scope) Done() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.done == nil {
-		if s.err != nil {
-			s.done = closedChan
-		} else {
-			s.done = make(chan struct{})
+// watched returns the scope's watch, locked.
+func (s *scope) watched() *scopeWatch {
+	w := s.watch.Load()
+	if w == nil {
+		w = new(scopeWatch)
+		if !s.watch.CompareAndSwap(nil, w) {
+			w = s.watch.Load()
 		}
 	}
-	return s.done
+	w.mu.Lock()
+	return w
+}
+
+func (s *scope) Done() <-chan struct{} {
+	w := s.watched()
+	defer w.mu.Unlock()
+	if w.done == nil {
+		if s.state.Load() != scopeOpen {
+			return closedChan
+		}
+		w.done = make(chan struct{})
+	}
+	return w.done
 }
 
 func (s *scope) Err() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		return nil
+	switch s.state.Load() {
+	case scopeCanceled:
+		return context.Canceled
+	case scopeExpired:
+		return context.DeadlineExceeded
 	}
-	if s.err == context.DeadlineExceeded {
-		return s.err
-	}
-	return context.Canceled
+	return nil
 }
 
 // AfterFunc makes contexts that the standard library derives cost no goroutine.
 func (s *scope) AfterFunc(f func()) (stop func() bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
+	w := s.watched()
+	defer w.mu.Unlock()
+	if s.state.Load() != scopeOpen {
 		go f()
 		return func() bool { return false }
 	}
 	a := &afterFunc{f}
-	if s.after == nil {
-		s.after = make(map[*afterFunc]struct{})
+	if w.after == nil {
+		w.after = make(map[*afterFunc]struct{})
 	}
-	s.after[a] = struct{}{}
+	w.after[a] = struct{}{}
 	return func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		_, there := s.after[a]
-		delete(s.after, a)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		_, there := w.after[a]
+		delete(w.after, a)
 		return there
 	}
 }
 
-// close makes the scope done.
+// close makes the scope done, for one of the two reasons that Err knows. It is
+// for the loop's thread.
 func (s *scope) close(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
+	if s.state.Load() != scopeOpen {
 		return
 	}
-	s.err = err
-	if s.done != nil {
-		close(s.done)
+	if err == context.DeadlineExceeded {
+		s.state.Store(scopeExpired)
+	} else {
+		s.state.Store(scopeCanceled)
 	}
-	if s.after != nil {
-		for a := range s.after {
-			go a.f()
-		}
-		s.after = nil
+	w := s.watch.Load()
+	if w == nil {
+		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.done != nil {
+		close(w.done)
+	}
+	for a := range w.after {
+		go a.f()
+	}
+	w.after = nil
 }
 
 // closeFrom closes the scopes of a task from the innermost out to this one.

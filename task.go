@@ -17,8 +17,8 @@ type core struct {
 	vars      *varMap
 	err       error
 	group     *Group
-	place     int // in group.children
 	name      *string
+	place     int32 // in group.children
 	canceled  bool
 	returned  bool // its body returned while a request to cancel was due
 	canceling bool // a request is on its way through what it waits for
@@ -187,6 +187,9 @@ func (c *core) ended() {
 		}
 	}
 	c.scope.close(context.Canceled)
+	if c.group != nil {
+		c.k.AtEnd((*childDone)(c))
+	}
 }
 
 // Name returns the task's name, or "".

@@ -55,6 +55,28 @@ func (l *Loop) turn() *Handle {
 	}
 }
 
+// next is turn for a task that parks: it also returns the worker to switch to, if
+// the next handle asks for no more than that.
+func (l *Loop) next() (to *worker, h *Handle) {
+	h = l.turn()
+	if h == nil {
+		return nil, nil
+	}
+	switch h.kind {
+	case kindStep:
+		l.current = h.task
+		return h.task.worker, h
+	case kindStart:
+		if n := len(l.free); n > 0 && !h.task.must {
+			to = l.free[n-1]
+			l.free = l.free[:n-1]
+			to.task, l.current = h.task, h.task
+			return to, h
+		}
+	}
+	return nil, h
+}
+
 // begin begins an iteration. False: nothing is ready, so that the loop has to
 // sleep first, in the same iteration.
 func (l *Loop) begin() bool {

@@ -231,7 +231,7 @@ func (l *Loop) expel(t *Task) {
 	case taskFresh:
 		t.must, t.due = true, Canceled(ErrClosed.Error())
 	case taskParked:
-		if t.aborter.Abort(t, Leave, ErrClosed) == Aborted {
+		if t.worker.aborter.Abort(t, Leave, ErrClosed) == Aborted {
 			t.leave(ErrClosed)
 		}
 	}

@@ -34,17 +34,14 @@ type Task struct {
 	parks  uint64 // how often it has parked
 	state  taskState
 	must   bool // a cancellation is to be delivered at the next opportunity
-	left   bool // wake is set
-	armed  bool // onPark is set
+	left   bool // the worker's wake is set
+	armed  bool // the worker's onPark is set
 
 	g       uintptr // of the coroutine
-	aborter Aborter // of the park in progress or the last one
-	wake    error   // what the park in progress is to return
-	onPark  Call
 	body    Body
 	due     *CanceledError // what is to be delivered if must is set
-	cancels int
-	index   int // in loop.tasks
+	cancels int32
+	index   int32 // in loop.tasks
 	// Done is set when the task has ended.
 	Done Signal
 }
@@ -156,7 +153,7 @@ func (t *Task) Init(l *Loop, body Body) {
 
 // Start schedules the first step of t, on the loop's thread.
 func (l *Loop) Start(t *Task) {
-	t.index = len(l.tasks)
+	t.index = int32(len(l.tasks))
 	l.tasks = append(l.tasks, t)
 	l.push(&t.step)
 }
@@ -202,7 +199,7 @@ func (t *Task) Park(a Aborter) error {
 		t.beforePark()
 	}
 	t.state = taskParked
-	t.aborter = a
+	t.worker.aborter = a
 	if t.must {
 		err := t.due
 		switch a.Abort(t, Cancel, err) {
@@ -218,10 +215,10 @@ func (t *Task) Park(a Aborter) error {
 	l, w := t.loop, t.worker
 	if w.back != nil {
 		w.goBack()
-	} else if h := l.turn(); h == nil || h.kind != kindStep {
+	} else if to, h := l.next(); to == nil {
 		l.dispatch(w, h)
-	} else if l.current = h.task; h.task != t {
-		w.co.Switch(&h.task.worker.co)
+	} else if to != w {
+		w.co.Switch(&to.co)
 	}
 	return t.resumed()
 }
@@ -237,10 +234,10 @@ func (t *Task) Yield() error {
 	l, w := t.loop, t.worker
 	if w.back != nil {
 		w.goBack()
-	} else if h := l.turn(); h == nil || h.kind != kindStep {
+	} else if to, h := l.next(); to == nil {
 		l.dispatch(w, h)
-	} else if l.current = h.task; h.task != t {
-		w.co.Switch(&h.task.worker.co)
+	} else if to != w {
+		w.co.Switch(&to.co)
 	}
 	return t.resumed()
 }
@@ -248,8 +245,9 @@ func (t *Task) Yield() error {
 // OnPark has c called once, before the next park or yield or the end. It returns what was
 // to be called until now, or nil. A nil c takes it back.
 func (t *Task) OnPark(c Call) (before Call) {
-	before = t.onPark
-	t.onPark, t.armed = c, c != nil
+	w := t.worker
+	before = w.onPark
+	w.onPark, t.armed = c, c != nil
 	return before
 }
 
@@ -257,7 +255,7 @@ func (t *Task) beforePark() { t.OnPark(nil).Call() }
 
 // leave makes the park return err.
 func (t *Task) leave(err error) {
-	t.wake, t.left = err, true
+	t.worker.wake, t.left = err, true
 	t.ready()
 }
 
@@ -269,8 +267,8 @@ func (t *Task) resumed() error {
 	if !t.left && !t.must {
 		return nil
 	}
-	err := t.wake
-	t.wake, t.left = nil, false
+	err := t.worker.wake
+	t.worker.wake, t.left = nil, false
 	if t.must {
 		t.must = false
 		if _, ok := err.(*CanceledError); !ok {
@@ -305,7 +303,7 @@ func (t *Task) Cancel(message string) bool {
 	t.cancels++
 	if t.state == taskParked {
 		err := Canceled(message)
-		switch t.aborter.Abort(t, Cancel, err) {
+		switch t.worker.aborter.Abort(t, Cancel, err) {
 		case Aborted:
 			t.leave(err)
 			return true
@@ -327,7 +325,7 @@ func (t *Task) Uncancel() int {
 			t.must = false
 		}
 	}
-	return t.cancels
+	return int(t.cancels)
 }
 
 // CancelPending returns the cancellation that is due and that no park has
@@ -342,14 +340,21 @@ func (t *Task) CancelPending() *CanceledError {
 // Owe has a cancellation that a park returned delivered once more, by the next.
 func (t *Task) Owe(err *CanceledError) { t.must, t.due = true, err }
 
+// AtEnd schedules c, in place, before all that waits on Done. It is for
+// [Body.Ended], and costs nothing: the handle is that of the task's steps.
+func (t *Task) AtEnd(c Call) {
+	t.step.kind, t.step.call = kindInternal, c
+	t.loop.push(&t.step)
+}
+
 // Cancelling returns the number of requests that were not taken back.
-func (t *Task) Cancelling() int { return t.cancels }
+func (t *Task) Cancelling() int { return int(t.cancels) }
 
 // Leave makes t leave the park with the given number (see [Task.Parks]) with
 // err, if it is still in it. It is not counted as a cancellation.
 func (t *Task) Leave(park uint64, err error) {
 	if t.state == taskParked && t.parks == park &&
-		t.aborter.Abort(t, Leave, err) == Aborted {
+		t.worker.aborter.Abort(t, Leave, err) == Aborted {
 		t.leave(err)
 	}
 }

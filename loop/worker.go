@@ -19,10 +19,13 @@ type worker struct {
 	// started eagerly: the coroutine that started it, and its task.
 	back     *coro.Coroutine
 	backTask *Task
-	// What the task that it runs sleeps and waits with: a task needs them only
-	// while it is on a worker.
-	timer  Timer
-	waiter Waiter
+	// What the task that it runs parks, sleeps and waits with: a task needs
+	// them only while it is on a worker.
+	aborter Aborter // of the park in progress or the last one
+	wake    error   // what the park in progress is to return
+	onPark  Call    // to be told before the next park
+	timer   Timer
+	waiter  Waiter
 	// stuck: a Goexit is under way below the present frame. Such a worker
 	// serves on, but its goroutine cannot be ended (the Goexit would hit
 	// whoever it resumes).
@@ -53,13 +56,14 @@ func (w *worker) serve() {
 			continue
 		}
 		// The usual case of dispatch, without its frame: see coro's Switch.
-		if h := l.turn(); h != nil && h.kind == kindStep {
-			l.current = h.task
-			l.free = append(l.free, w)
-			w.co.Switch(&h.task.worker.co)
-		} else {
+		h := l.turn()
+		if h == nil || h.kind != kindStep {
 			l.dispatch(w, h)
+			continue
 		}
+		l.current = h.task
+		l.free = append(l.free, w)
+		w.co.Switch(&h.task.worker.co)
 	}
 }
 
@@ -74,7 +78,7 @@ func (w *worker) goBack() {
 // StartEager runs the first step of t at once, inside the call: it returns when t
 // parks for the first time or ends.
 func (l *Loop) StartEager(t *Task) {
-	t.index = len(l.tasks)
+	t.index = int32(len(l.tasks))
 	l.tasks = append(l.tasks, t)
 	_, creator := Current()
 	w := l.idleWorker()
@@ -129,7 +133,7 @@ func (w *worker) end(t *Task) {
 		t.beforePark()
 	}
 	t.state = taskDone
-	t.worker, w.task = nil, nil
+	t.worker, w.task, w.aborter = nil, nil, nil
 	l.forget(t)
 	t.body.Ended(t)
 	t.must = false

@@ -90,7 +90,7 @@ func (q *timers) compact() {
 	}
 	clear(q.heap[len(keep):])
 	q.heap, q.stale = keep, 0
-	for i := (len(keep) - 2) / 4; i >= 0; i-- {
+	for i := (len(keep)+2)/4 - 1; i >= 0; i-- { // from the last that has a child
 		q.down(i)
 	}
 }

@@ -1,0 +1,21 @@
+package loop
+
+import (
+	"errors"
+	"net"
+
+	"github.com/rondo-go/rondo/poll"
+)
+
+// fakePoller refuses everything: loops in this package's tests do no I/O.
+type fakePoller struct{}
+
+var errNoIO = errors.New("no I/O in this test")
+
+func (fakePoller) Name() string { return "fake" }
+func (fakePoller) Connect(string, net.Addr, net.Addr) (poll.Endpoint, error) {
+	return nil, errNoIO
+}
+func (fakePoller) Listen(string, string, bool) (poll.Listener, error) { return nil, errNoIO }
+func (fakePoller) Adopt(net.Conn) (poll.Endpoint, error)              { return nil, errNoIO }
+func (fakePoller) Close() error                                       { return nil }

@@ -1,6 +1,10 @@
 package rondo
 
-import "github.com/rondo-go/rondo/loop"
+import (
+	"errors"
+
+	"github.com/rondo-go/rondo/loop"
+)
 
 // A Result is a value or an error.
 type Result[T any] struct {
@@ -40,11 +44,11 @@ func GatherResults[T any](ws ...Awaitable[T]) *Future[[]Result[T]] {
 	return g.outer
 }
 
-// A gathering is asyncio's gather.
+// A gathering is asyncio's gather. One that is named twice is told of twice, which
+// comes to the same, since its two turns follow each other.
 type gathering[T, R any] struct {
 	loop       *loop.Loop
 	ws         []Awaitable[T]
-	distinct   []Awaitable[T]
 	outer      *Future[R]
 	collect    func(outer *Future[R])
 	finished   int
@@ -61,24 +65,20 @@ func newGathering[T, R any](ws []Awaitable[T], collect func(*Future[R])) *gather
 }
 
 func (g *gathering[T, R]) begin() {
-	seen := make(map[waitable]bool, len(g.ws))
 	var done []Awaitable[T]
-	for _, w := range g.ws {
-		if seen[w.waitable()] {
-			continue
-		}
-		seen[w.waitable()] = true
-		g.distinct = append(g.distinct, w)
+	children := make([]gatherChild[T, R], len(g.ws))
+	for i, w := range g.ws {
 		if w.Done() {
 			done = append(done, w)
 			continue
 		}
-		h := new(loop.Handle)
-		h.Init(gatherDone[T, R]{g, w})
-		w.waitable().add(g.loop, h)
+		c := &children[i]
+		c.g, c.w = g, w
+		c.handle.Init(c)
+		w.waitable().add(g.loop, &c.handle)
 	}
 	g.outer.onCancel = g.cancel
-	if len(g.distinct) == 0 {
+	if len(g.ws) == 0 {
 		g.outer.finish(func() { g.collect(g.outer) })
 	}
 	for _, w := range done {
@@ -86,12 +86,14 @@ func (g *gathering[T, R]) begin() {
 	}
 }
 
-type gatherDone[T, R any] struct {
-	g *gathering[T, R]
-	w Awaitable[T]
+type gatherChild[T, R any] struct {
+	handle loop.Handle
+	g      *gathering[T, R]
+	w      Awaitable[T]
 }
 
-func (d gatherDone[T, R]) Call() { d.g.childDone(d.w) }
+// Call implements [loop.Call].
+func (c *gatherChild[T, R]) Call() { c.g.childDone(c.w) }
 
 func (g *gathering[T, R]) childDone(w Awaitable[T]) {
 	g.finished++
@@ -101,10 +103,10 @@ func (g *gathering[T, R]) childDone(w Awaitable[T]) {
 		g.outer.Fail(w.Err())
 	case g.firstError && w.waitable().outcome() != nil:
 		g.outer.Fail(w.Err())
-	case g.finished < len(g.distinct):
+	case g.finished < len(g.ws):
 	case g.canceled:
 		err := g.ws[len(g.ws)-1].Err()
-		if !isCancellation(err) {
+		if !isCancellation(err) && !errors.Is(err, ErrCycle) {
 			err = loop.Canceled("")
 		}
 		g.outer.Fail(err)

@@ -47,9 +47,15 @@ func (l *Loop) turn() *Handle {
 			if h.canceled && h.kind != kindStep && h.kind != kindStart {
 				continue
 			}
+			if l.debug != nil {
+				l.debug.begin(h)
+			}
 			return h
 		}
 		if l.stopping || !l.begin() {
+			if l.debug != nil {
+				l.debug.end()
+			}
 			return nil
 		}
 	}
@@ -58,6 +64,9 @@ func (l *Loop) turn() *Handle {
 // next is turn for a task that parks: it also returns the worker to switch to, if
 // the next handle asks for no more than that.
 func (l *Loop) next() (to *worker, h *Handle) {
+	if l.ready.len >= prefetchFrom {
+		l.prefetch()
+	}
 	h = l.turn()
 	if h == nil {
 		return nil, nil

@@ -32,6 +32,7 @@ type Loop struct {
 	idle      bool // on the virtual clock: nothing can ever happen
 	callback  *Handle
 	fresh     *Task // to be started on a new coroutine
+	debug     *debugger
 
 	// Tasks and coroutines.
 	hub     *coro.Coroutine
@@ -95,11 +96,13 @@ type Options struct {
 	// OnPanic is told of panics in callbacks, as *[PanicError]s. They never
 	// stop the loop.
 	OnPanic func(error)
+	// Debug turns the debug mode on.
+	Debug *Debug
 }
 
 // New makes a loop. It may be called on any goroutine.
 func New(o Options) *Loop {
-	l := &Loop{poller: o.Poller, virtual: o.Virtual, exitIdle: o.ExitIdle, onPanic: o.OnPanic, onJump: o.BeforeJump, epoch: time.Now()}
+	l := &Loop{poller: o.Poller, virtual: o.Virtual, exitIdle: o.ExitIdle, onPanic: o.OnPanic, onJump: o.BeforeJump, epoch: time.Now(), debug: newDebugger(o.Debug)}
 	if l.onPanic == nil {
 		l.onPanic = func(error) {}
 	}
@@ -168,7 +171,9 @@ func (l *Loop) enter() (leave func(), err error) {
 	}
 	register(&place{loop: l})
 	setThread(l)
+	stopWatch := l.debug.watch()
 	return func() {
+		stopWatch()
 		l.current = nil
 		setThread(nil)
 		unregister()

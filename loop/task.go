@@ -144,6 +144,11 @@ func (e *PanicError) Unwrap() error {
 // FailNow does).
 var ErrGoexit = errors.New("rondo: task called runtime.Goexit")
 
+// ErrCycle says that tasks await one another in a circle. A park that returns it
+// has delivered a cancellation: one that comes before the task goes on adds
+// nothing.
+var ErrCycle = errors.New("rondo: await cycle")
+
 // Init makes t, which must be zero, a task of l with the given body. It may be
 // called on any goroutine, before Start.
 func (t *Task) Init(l *Loop, body Body) {
@@ -218,6 +223,7 @@ func (t *Task) Park(a Aborter) error {
 	} else if to, h := l.next(); to == nil {
 		l.dispatch(w, h)
 	} else if to != w {
+		w.sp = stackPointer()
 		w.co.Switch(&to.co)
 	}
 	return t.resumed()
@@ -237,6 +243,7 @@ func (t *Task) Yield() error {
 	} else if to, h := l.next(); to == nil {
 		l.dispatch(w, h)
 	} else if to != w {
+		w.sp = stackPointer()
 		w.co.Switch(&to.co)
 	}
 	return t.resumed()
@@ -271,7 +278,7 @@ func (t *Task) resumed() error {
 	t.worker.wake, t.left = nil, false
 	if t.must {
 		t.must = false
-		if _, ok := err.(*CanceledError); !ok {
+		if _, ok := err.(*CanceledError); !ok && !errors.Is(err, ErrCycle) {
 			err = t.due
 		}
 	}
@@ -315,6 +322,17 @@ func (t *Task) Cancel(message string) bool {
 	t.must, t.due = true, Canceled(message)
 	return true
 }
+
+// Waits returns what t is parked with, or nil if it is not parked.
+func (t *Task) Waits() Aborter {
+	if t.state != taskParked {
+		return nil
+	}
+	return t.worker.aborter
+}
+
+// Request counts a request to cancel that somebody else sees to.
+func (t *Task) Request() { t.cancels++ }
 
 // Uncancel takes one request back, and returns how many are left. If none is,
 // a cancellation that was not delivered yet will not be.

@@ -14,6 +14,7 @@ type worker struct {
 	loop *Loop
 	task *Task // nil when free
 	g    uintptr
+	sp   uintptr // where it parked, for prefetching
 	quit bool
 	// back is where to go at the first park or at the end, if the task was
 	// started eagerly: the coroutine that started it, and its task.
@@ -38,7 +39,9 @@ func (l *Loop) newWorker() *worker {
 	w.co.Init(l.hub, func(*coro.Coroutine) {
 		w.g = getg.Current()
 		register(&place{l, w})
+		l.debug.join(w)
 		w.serve()
+		l.debug.leave(w)
 		unregister()
 	})
 	l.workers = append(l.workers, w)
@@ -56,6 +59,9 @@ func (w *worker) serve() {
 			continue
 		}
 		// The usual case of dispatch, without its frame: see coro's Switch.
+		if l.ready.len >= prefetchFrom {
+			l.prefetch()
+		}
 		h := l.turn()
 		if h == nil || h.kind != kindStep {
 			l.dispatch(w, h)

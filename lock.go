@@ -21,27 +21,9 @@ var ErrNotLocked = errors.New("rondo: not locked")
 // use. It must not be copied.
 type Lock struct {
 	loopBound
-	locked      bool
-	first, last *lockWaiter
-	free        *lockWaiter // used ones, linked by next
+	locked  bool
+	waiters loop.WaitList
 }
-
-// A lockWaiter is asyncio's future in a lock's list. It is not a [loop.Waiter],
-// since who releases a lock looks at the first in the list only, also if that
-// was canceled, and leaves it to that one to go on.
-type lockWaiter struct {
-	task       *loop.Task
-	state      lockState
-	prev, next *lockWaiter
-}
-
-type lockState uint8
-
-const (
-	lockPending lockState = iota
-	lockGranted
-	lockCanceled
-)
 
 // NewLock returns a free lock.
 func NewLock() *Lock { return new(Lock) }
@@ -72,7 +54,8 @@ func (l *Lock) Acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := l.add(t)
+	w := t.Waiter()
+	l.waiters.Add(w)
 	err = t.Park(w)
 	if stop != nil {
 		stop()
@@ -103,13 +86,9 @@ func (l *Lock) With(ctx context.Context, fn func() error) error {
 
 // take locks l if it is free and everybody who waits was canceled.
 func (l *Lock) take() bool {
-	if l.locked {
+	// Only the first can have been woken.
+	if w := l.waiters.First(); l.locked || w != nil && (!w.Canceled() || w.Next() != nil) {
 		return false
-	}
-	for w := l.first; w != nil; w = w.next {
-		if w.state != lockCanceled {
-			return false
-		}
 	}
 	l.locked = true
 	return true
@@ -121,7 +100,8 @@ func (l *Lock) retake(t *loop.Task) error {
 	if l.take() {
 		return nil
 	}
-	w := l.add(t)
+	w := t.Waiter()
+	l.waiters.Add(w)
 	err := t.Park(w)
 	l.leave(w, err)
 	return err
@@ -139,57 +119,18 @@ func (l *Lock) release() error {
 // wake tells the first that waits that it is its turn, unless it knows that or
 // was canceled: then it will wake the next when it runs.
 func (l *Lock) wake() {
-	if w := l.first; w != nil && w.state == lockPending {
-		w.state = lockGranted
-		w.task.Unpark()
+	if w := l.waiters.First(); w != nil && w.Waiting() {
+		w.Grant(l.home.Load())
 	}
-}
-
-// add appends t to those who wait.
-func (l *Lock) add(t *loop.Task) *lockWaiter {
-	w := l.free
-	if w != nil {
-		l.free = w.next
-	} else {
-		w = new(lockWaiter)
-	}
-	*w = lockWaiter{task: t, prev: l.last}
-	if l.last != nil {
-		l.last.next = w
-	} else {
-		l.first = w
-	}
-	l.last = w
-	return w
 }
 
 // leave ends a wait: it locks l, or if there was an error, sees that a lock that
 // is free is not forgotten.
-func (l *Lock) leave(w *lockWaiter, err error) {
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		l.first = w.next
-	}
-	if w.next != nil {
-		w.next.prev = w.prev
-	} else {
-		l.last = w.prev
-	}
-	*w = lockWaiter{next: l.free}
-	l.free = w
+func (l *Lock) leave(w *loop.Waiter, err error) {
+	l.waiters.Remove(w)
 	if err == nil {
 		l.locked = true
 	} else if !l.locked {
 		l.wake()
 	}
-}
-
-// Abort implements [loop.Aborter].
-func (w *lockWaiter) Abort(*loop.Task, loop.Reason, error) loop.Verdict {
-	if w.state != lockPending {
-		return loop.Refused
-	}
-	w.state = lockCanceled
-	return loop.Aborted
 }

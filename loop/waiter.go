@@ -26,6 +26,12 @@ const (
 // was canceled all the same must pass on what it was granted.
 func (w *Waiter) Granted() bool { return w.state == waiterGranted }
 
+// Canceled says whether the waiter left before it was granted.
+func (w *Waiter) Canceled() bool { return w.state == waiterCanceled }
+
+// Waiting says whether the waiter was neither granted nor canceled.
+func (w *Waiter) Waiting() bool { return w.state == waiterPending }
+
 // Abort makes the waiter leave, unless it was granted already.
 func (w *Waiter) Abort(t *Task, _ Reason, _ error) Verdict {
 	if w.lock != nil {
@@ -93,6 +99,9 @@ func (w *Waiter) Next() *Waiter {
 	}
 	return nil
 }
+
+// First returns the first waiter, in whatever state, or nil.
+func (q *WaitList) First() *Waiter { return q.first }
 
 // Empty says whether nobody is in the list.
 func (q *WaitList) Empty() bool { return q.first == nil }

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Lock guards something that is mostly used by one loop, and may be used by
@@ -80,13 +81,17 @@ func (l *Loop) giveUp(k *Lock, here *Loop) {
 	if l.sleeping.Load() {
 		l.poller.Wake()
 	}
-	for k.home.Load() == l {
+	for spins := 0; k.home.Load() == l; spins++ {
 		if here != nil && here.hasInbox.Load() {
 			here.mu.Lock()
 			here.grantRequests()
 			here.mu.Unlock()
 		}
-		runtime.Gosched()
+		if spins < 100 {
+			runtime.Gosched()
+		} else {
+			time.Sleep(50 * time.Microsecond) // it computes, and may for long
+		}
 	}
 }
 

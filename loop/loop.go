@@ -137,7 +137,10 @@ func (l *Loop) Run() error {
 	if here, _ := Current(); here != nil {
 		return fmt.Errorf("%w (a loop cannot run inside a loop)", ErrRunning)
 	}
-	if !l.running.CompareAndSwap(false, true) {
+	l.mu.Lock()
+	first := l.running.CompareAndSwap(false, true)
+	l.mu.Unlock()
+	if !first {
 		return ErrRunning
 	}
 	leave, err := l.enter()
@@ -203,8 +206,12 @@ func (l *Loop) Close() error {
 		return nil
 	}
 	if len(l.tasks) > 0 || rest > 0 || l.ready.len > 0 {
+		l.mu.Lock()
+		l.running.Store(true)
+		l.mu.Unlock()
 		leave, err := l.enter()
 		if err != nil {
+			l.running.Store(false)
 			return err
 		}
 		for round := 0; round == 0 || len(l.tasks) > 0 && round < 1000; round++ {

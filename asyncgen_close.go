@@ -77,7 +77,7 @@ func (l *Loop) ended(id uint64) {
 func (l *Loop) closeGenerator(g openGenerator) *core {
 	c := spawnCore(l.ctx, l.k, func(ctx context.Context) error {
 		if err := g.aclose(ctx); err != nil {
-			l.handler(Report{Message: "closing an async generator that was left open", Err: err})
+			l.handler(Report{Kind: ReportGenerator, Message: "closing an async generator that was left open", Err: err})
 		}
 		if g.suspended() {
 			g.forget() // it does not end, and nobody will resume it

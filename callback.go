@@ -75,6 +75,9 @@ func (l *Loop) callback(fn func()) *loop.Handle {
 	here, t := loop.Current()
 	if here != l.k {
 		t = nil
+		if l.debug != nil {
+			l.checkThread("Loop.CallSoon")
+		}
 	}
 	return callback(l.k, t, fn)
 }
@@ -99,6 +102,9 @@ func (l *Loop) callAt(at loop.Time, fn func()) *TimerHandle {
 	here, t := loop.Current()
 	if here != l.k {
 		t = nil
+		if l.debug != nil {
+			l.checkThread("Loop.CallAt")
+		}
 	}
 	h := &TimerHandle{loop: l.k}
 	h.timer.InitCallback(contextual(l.k, t, fn))

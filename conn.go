@@ -3,6 +3,7 @@ package rondo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -177,6 +178,7 @@ func newConn(l *Loop, e poll.Endpoint) *Conn {
 	c.wr.init(l.k, e.Cancel)
 	c.closeCall.Init(loop.Func(c.closeNow))
 	l.conns[c] = struct{}{}
+	l.noteOpened(c)
 	return c
 }
 
@@ -390,6 +392,7 @@ func (c *Conn) closeNow() {
 		return
 	}
 	delete(c.loop.conns, c)
+	c.loop.noteClosed(c)
 	c.rd.fail(net.ErrClosed)
 	c.wr.fail(net.ErrClosed)
 	c.loop.k.StopTimer(&c.rd.timer)
@@ -414,6 +417,13 @@ func (c *Conn) closeEndpoint() bool {
 }
 
 func (c *Conn) closeWithLoop() { c.closeNow() }
+
+func (c *Conn) isClosed() bool { return c.closed.Load() }
+
+// String names the connection, for humans.
+func (c *Conn) String() string {
+	return fmt.Sprintf("connection %v -> %v", c.LocalAddr(), c.RemoteAddr())
+}
 
 // CloseRead and CloseWrite shut one side down.
 func (c *Conn) CloseRead() error { return c.shut(poll.Endpoint.CloseRead, closeReader.CloseRead) }

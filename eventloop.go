@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/rondo-go/rondo/loop"
 )
@@ -22,33 +21,21 @@ type Loop struct {
 	watched    []*watched // on the virtual clock
 	failures   []*core    // failed tasks whose errors nobody has seen yet
 	generators openGenerators
+	debug      *debugging // or nil
+	logs       bool       // the handler is logReport
+	canceling  []*core    // on whose behalf a request to cancel is on its way; see cycle.go
 }
 
 // A closer is something with a descriptor, closed at the latest with the loop.
-type closer interface{ closeWithLoop() }
-
-// A Report is what the loop's exception handler is told: something went wrong
-// where no caller is to be told of it.
-type Report struct {
-	Message string
-	Err     error
-	// Task names the task that it is about, or is "".
-	Task string
-}
-
-// logReport is the exception handler unless another is set.
-func logReport(r Report) {
-	args := []any{"error", r.Err}
-	if r.Task != "" {
-		args = append(args, "task", r.Task)
-	}
-	slog.Error("rondo: "+r.Message, args...)
+type closer interface {
+	closeWithLoop()
+	isClosed() bool
 }
 
 // NewLoop makes a loop that does not run yet. It must be closed. It may be called
 // from any goroutine.
 func NewLoop(opts ...Option) (*Loop, error) {
-	o := options{ctx: context.Background(), handler: logReport}
+	o := options{ctx: context.Background()}
 	for _, f := range opts {
 		f(&o)
 	}
@@ -60,9 +47,13 @@ func NewLoop(opts ...Option) (*Loop, error) {
 		o.poller = p
 	}
 	l := &Loop{ctx: o.ctx, handler: o.handler, conns: make(map[closer]struct{})}
+	if l.handler == nil {
+		l.handler, l.logs = logReport, true
+	}
 	l.k = loop.New(loop.Options{
 		Poller: o.poller, Virtual: o.virtual, ExitIdle: o.exitIdle, BeforeJump: l.leaveDone,
 		OnPanic: func(err error) { l.handler(Report{Message: "a callback panicked", Err: err}) },
+		Debug:   l.enableDebug(o.debug),
 	})
 	l.k.Data = l
 	return l, nil
@@ -106,7 +97,12 @@ func (l *Loop) runMain(main func(ctx context.Context) error, started func(*core)
 }
 
 // Stop makes the loop return from RunForever after the present iteration.
-func (l *Loop) Stop() { l.k.Stop() }
+func (l *Loop) Stop() {
+	if l.debug != nil {
+		l.checkThread("Loop.Stop")
+	}
+	l.k.Stop()
+}
 
 // Running says whether the loop runs. It may be called from any goroutine.
 func (l *Loop) Running() bool { return l.k.Running() }
@@ -128,6 +124,9 @@ func (l *Loop) Close() error {
 		return nil
 	}
 	err := l.closeGenerators()
+	if l.debug != nil {
+		l.reportLeft()
+	}
 	// Descriptors first: their endpoints belong to the poller.
 	for c := range l.conns {
 		c.closeWithLoop()
@@ -182,7 +181,10 @@ func (l *Loop) failed(c *core) {
 func (l *Loop) report() {
 	for _, c := range l.failures {
 		if !c.retrieved {
-			l.handler(Report{"a task's error was never retrieved", c.err, c.label()})
+			l.handler(Report{
+				Kind: ReportError, Message: "a task's error was never retrieved",
+				Err: c.err, Task: c.label(), Site: c.site().String(),
+			})
 		}
 	}
 	l.failures = nil

@@ -82,8 +82,10 @@ type future struct {
 	mu       sync.Mutex
 	done     bool
 	canceled bool
+	looked   bool // somebody has asked for its result, or waits for it
 	err      error
 	waiters  []futureWaiter
+	debug    *debugging // to be told of the first look, or nil
 	// onCancel, if set, takes requests to cancel instead (of a gathering).
 	onCancel func(message string) bool
 }
@@ -126,6 +128,9 @@ func (f *future) finish(set func()) error {
 	}
 	set()
 	f.done = true
+	if f.err != nil && !f.looked && here != nil {
+		noteFailed(here, f)
+	}
 	for _, w := range f.waiters {
 		switch {
 		case w.ch != nil:
@@ -154,10 +159,22 @@ func (f *future) Canceled() bool {
 	return f.canceled
 }
 
+// look notes, under the lock, that somebody asks.
+func (f *future) look() {
+	f.looked = true
+	if f.debug != nil {
+		f.debug.forget(f)
+		f.debug = nil
+	}
+}
+
 // Err returns the future's error once it is done, and nil before.
 func (f *future) Err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.done {
+		f.look()
+	}
 	return f.err
 }
 
@@ -173,6 +190,7 @@ func (f *future) OnDone(fn func()) *DoneCallback { return onDone(f, fn) }
 func (f *future) add(here *loop.Loop, h *loop.Handle) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.look()
 	if f.done {
 		here.Schedule(h)
 		return
@@ -199,6 +217,7 @@ func (f *Future[T]) Result() (T, error) {
 	if !f.done {
 		return f.value, ErrNotDone
 	}
+	f.look()
 	return f.value, f.err
 }
 
@@ -248,6 +267,7 @@ func (f *Future[T]) Await(ctx context.Context) (T, error) {
 func (f *future) block(ctx context.Context) error {
 	ch := make(chan struct{})
 	f.mu.Lock()
+	f.look()
 	if f.done {
 		f.mu.Unlock()
 		return nil
@@ -280,6 +300,9 @@ func (a *futureAborter) Abort(t *loop.Task, reason loop.Reason, err error) loop.
 			return loop.Aborted
 		}
 		return loop.Refused
+	}
+	if f.onCancel != nil {
+		return coreOf(t).passOnTo(f, message(err))
 	}
 	if f.Cancel(message(err)) {
 		return loop.Passed

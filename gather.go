@@ -84,6 +84,7 @@ func (g *gathering[T, R]) begin() {
 	for _, w := range done {
 		g.childDone(w)
 	}
+	noteUnawaited(g.loop, &g.outer.future, "Gather")
 }
 
 type gatherChild[T, R any] struct {

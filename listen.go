@@ -3,6 +3,7 @@ package rondo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -50,6 +51,7 @@ func Listen(ctx context.Context, network, address string) (*Listener, error) {
 	l := &Listener{loop: r, l: pl}
 	l.accept.init(r.k, pl.Cancel)
 	r.conns[l] = struct{}{}
+	r.noteOpened(l)
 	return l, nil
 }
 
@@ -173,8 +175,14 @@ func (l *Listener) closeNow() {
 		return
 	}
 	delete(l.loop.conns, l)
+	l.loop.noteClosed(l)
 	l.accept.fail(net.ErrClosed)
 	l.loop.k.StopTimer(&l.accept.timer)
 }
 
 func (l *Listener) closeWithLoop() { l.closeNow() }
+
+func (l *Listener) isClosed() bool { return l.closed.Load() }
+
+// String names the listener, for humans.
+func (l *Listener) String() string { return fmt.Sprintf("listener %v", l.Addr()) }

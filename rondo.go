@@ -42,8 +42,8 @@ var (
 	ErrNotDone = errors.New("rondo: result is not ready")
 	// ErrDone: a future was set that is done already.
 	ErrDone = errors.New("rondo: future is done already")
-	// ErrCycle: a task awaits itself.
-	ErrCycle = errors.New("rondo: await cycle")
+	// ErrCycle: tasks await one another in a circle; see [CycleError].
+	ErrCycle = loop.ErrCycle
 	// ErrInterrupted is what Run returns after SIGINT.
 	ErrInterrupted = errors.New("rondo: interrupted")
 	// ErrClosed: the loop is closed.

@@ -22,6 +22,7 @@ type options struct {
 	noSignals bool
 	poller    poll.Poller
 	handler   func(Report)
+	debug     *Debug
 }
 
 // WithContext gives a parent context. Its end cancels main.

@@ -34,5 +34,6 @@ func Shield[T any](w Awaitable[T]) Awaitable[T] {
 	}))
 	w.waitable().add(here, inner)
 	outer.add(here, left)
+	noteUnawaited(here, &outer.future, "Shield")
 	return outer
 }

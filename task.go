@@ -17,8 +17,8 @@ type core struct {
 	vars      *varMap
 	err       error
 	group     *Group
-	name      *string
-	place     int32 // in group.children
+	info      *taskInfo // or nil
+	place     int32     // in group.children
 	canceled  bool
 	returned  bool // its body returned while a request to cancel was due
 	canceling bool // a request is on its way through what it waits for
@@ -128,10 +128,8 @@ func (c *core) init(ctx context.Context, l *loop.Loop, creator *loop.Task, body 
 	} else if here, _ := loop.Current(); here == l {
 		c.vars = c.runtime.vars
 	}
-	if len(opts) > 0 {
-		if o := optionsOf(opts); o.name != "" {
-			c.name = &o.name
-		}
+	if len(opts) > 0 || c.runtime.debug != nil {
+		c.info = c.runtime.describe(opts)
 	}
 }
 
@@ -194,16 +192,16 @@ func (c *core) ended() {
 
 // Name returns the task's name, or "".
 func (c *core) Name() string {
-	if c.name == nil {
+	if c.info == nil {
 		return ""
 	}
-	return *c.name
+	return c.info.name
 }
 
 // label names the task for humans.
 func (c *core) label() string {
-	if c.name != nil {
-		return *c.name
+	if name := c.Name(); name != "" {
+		return name
 	}
 	return fmt.Sprintf("%p", c)
 }
@@ -213,6 +211,9 @@ func (c *core) label() string {
 // or a future, that is canceled in turn. Cancel returns false if the task is
 // done. It is for the loop's thread.
 func (c *core) Cancel(message string) bool {
+	if c.runtime.debug != nil {
+		c.runtime.checkThread("Task.Cancel")
+	}
 	if c.k.Finished() {
 		return false
 	}
@@ -302,7 +303,8 @@ func (x *Task[T]) peek() (T, error) {
 // the request on to x, as asyncio does; one whose context ends leaves x alone.
 // On a goroutine off the loop, Await blocks it.
 //
-// Errors: that of x; those of [Sleep]; [ErrCycle] if x is the caller.
+// Errors: that of x; those of [Sleep]; a [CycleError] if x is the caller, or
+// awaits the caller in turn and one of them is canceled.
 func (x *Task[T]) Await(ctx context.Context) (T, error) {
 	c := &x.core
 	here, t := locate(ctx)
@@ -341,7 +343,7 @@ func (c *core) awaitable(t *loop.Task) error {
 	case nil:
 		return ErrNotTask
 	case &c.k:
-		return fmt.Errorf("%w: task %s awaits itself", ErrCycle, c.label())
+		return &CycleError{[]string{c.label()}}
 	}
 	return nil
 }
@@ -352,18 +354,12 @@ func (a *coreAborter) Abort(t *loop.Task, reason loop.Reason, err error) loop.Ve
 	if c.k.Finished() {
 		return loop.Refused
 	}
-	if reason == loop.Leave || c.canceling {
-		// In a cycle of tasks that await one another, the request has come
-		// round: this one leaves, and the others follow.
+	if reason == loop.Leave {
 		c.k.Done.Remove(t.Step())
 		return loop.Aborted
 	}
-	c.canceling = true
-	defer func() { c.canceling = false }()
-	if c.Cancel(message(err)) {
-		return loop.Passed
-	}
-	return loop.Refused
+	coreOf(t).passOn(c, message(err))
+	return loop.Passed
 }
 
 func message(err error) string {

@@ -176,31 +176,6 @@ func TestTaskUncancelTakesItBack(t *testing.T) {
 	})
 }
 
-func TestTaskAwaitingItselfIsAnError(t *testing.T) {
-	virtually(t, func(ctx context.Context) error {
-		var x *Task[struct{}]
-		x = spawn(ctx, func(ctx context.Context) error { _, err := x.Await(ctx); return err })
-		_, err := x.Await(ctx)
-		wantErr(t, "self", err, ErrCycle)
-		return nil
-	})
-}
-
-func TestTaskCancelSurvivesACycle(t *testing.T) {
-	virtually(t, func(ctx context.Context) error {
-		var x, y *Task[struct{}]
-		x = spawn(ctx, func(ctx context.Context) error { _, err := y.Await(ctx); return err })
-		y = spawn(ctx, func(ctx context.Context) error { _, err := x.Await(ctx); return err })
-		Sleep(ctx, time.Second)
-		x.Cancel("")
-		_, ex := x.Await(ctx)
-		_, ey := y.Await(ctx)
-		wantErr(t, "x", ex, context.Canceled)
-		wantErr(t, "y", ey, context.Canceled)
-		return nil
-	})
-}
-
 func TestTaskPanicStaysInTheTask(t *testing.T) {
 	virtually(t, func(ctx context.Context) error {
 		x := spawn(ctx, func(ctx context.Context) error { Sleep(ctx, 1); panic("oh no") })

@@ -35,7 +35,8 @@ import "iter"
 type cell struct {
 	next    func() (struct{}, bool)
 	yield   func(struct{}) bool
-	yielded bool // the sleeper came by next, so that it is yield's turn
+	yielded bool       // the sleeper came by next, so that it is yield's turn
+	sleeper *Coroutine // who sleeps here; known only inside Retire
 }
 
 // A Coroutine is a member of a circle.
@@ -84,20 +85,19 @@ func (self *Coroutine) Switch(to *Coroutine) {
 // from its body without switching. It is called by the root; all names every
 // coroutine of the circle that is not over, the dead ones included.
 func (root *Coroutine) Retire(dead, all []*Coroutine) {
-	sleeper := make(map[*cell]*Coroutine, len(all))
 	for _, c := range all {
-		sleeper[c.in] = c
+		c.in.sleeper = c
 	}
 	for _, c := range dead {
-		d := sleeper[&c.birth]
+		d := c.birth.sleeper
 		if d != c {
 			// The root takes d's place, and d takes the one that c leaves.
 			d.forward = c
-			sleeper[c.in] = d
+			c.in.sleeper = d
 			root.Switch(d)
 		} else {
 			root.Switch(c)
 		}
-		delete(sleeper, &c.birth)
+		c.birth.sleeper = nil
 	}
 }

@@ -3,6 +3,8 @@ module github.com/rondo-go/rondo/bench
 go 1.26.0
 
 require (
+	github.com/destel/rill v0.7.0
+	github.com/reugn/go-streams v0.13.0
 	github.com/rondo-go/rondo v0.0.0
 	github.com/valyala/fasthttp v1.78.0
 	golang.org/x/sync v0.25.0

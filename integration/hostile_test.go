@@ -211,7 +211,7 @@ func TestFetchKeepsItsLimitsOfConnections(t *testing.T) {
 		for i := range max(6*c.total, 10) {
 			urls = append(urls, fmt.Sprintf("http://%s/slow?s=0.02&i=%d", c.hosts[i%len(c.hosts)], i))
 		}
-		h.get(t, "/stats/reset")
+		h.fresh(t)
 		r := run(t, append(c.args, urls...)...)
 		s := h.stats(t)
 		conns := s.ConnectionsMax - 1

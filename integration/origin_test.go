@@ -190,6 +190,7 @@ type seen struct {
 	Hosts          map[string]atOnce `json:"hosts"`
 	Status         map[string]int    `json:"status"`
 	ConnectionsMax int               `json:"connections_max"` // our own included
+	ConnectionsNow int               `json:"connections_now"` // likewise
 }
 
 type atOnce struct {
@@ -204,6 +205,20 @@ func (h *hostile) stats(t *testing.T) (s seen) {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// fresh sets the origin's counters to zero once it has seen the end of every
+// connection of before: it learns of that a moment after the client is gone.
+func (h *hostile) fresh(t *testing.T) {
+	t.Helper()
+	for range 1000 {
+		if h.stats(t).ConnectionsNow <= 1 {
+			h.get(t, "/stats/reset")
+			return
+		}
+		time.Sleep(5 * time.Millisecond) // the origin's time, which is real
+	}
+	t.Fatal("the origin still has connections of before")
 }
 
 // closedPort returns the address of a port where nobody listens.

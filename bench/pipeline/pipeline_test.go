@@ -1,5 +1,5 @@
-// Package pipeline compares package pipeline with what a Go program would do by hand, with goroutines, channels and
-// errgroup. Run it with go test -bench . -benchmem ./pipeline.
+// Package pipeline compares package pipeline with its peers in Go, and with what a program would do by hand with goroutines,
+// channels and errgroup. Run it with go test -bench . -cpu 1 -benchmem ./pipeline; aiostream_peer.py does the same in Python.
 package pipeline
 
 import (
@@ -7,6 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/destel/rill"
+	streams "github.com/reugn/go-streams"
+	"github.com/reugn/go-streams/extension"
+	"github.com/reugn/go-streams/flow"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rondo-go/rondo"
@@ -43,6 +47,35 @@ func BenchmarkInFlight(b *testing.B) {
 			})
 		})
 	}
+	numbers := func(n int) <-chan rill.Try[int] {
+		return rill.Generate(func(send func(int), _ func(error)) {
+			for i := range n {
+				send(i)
+			}
+		})
+	}
+	plus := func(v int) (int, error) { return v + 1, nil }
+	b.Run("rill/ordered", func(b *testing.B) {
+		b.ReportAllocs()
+		rill.Drain(rill.OrderedMap(numbers(b.N), 16, plus))
+	})
+	b.Run("rill/unordered", func(b *testing.B) {
+		b.ReportAllocs()
+		rill.Drain(rill.Map(numbers(b.N), 16, plus))
+	})
+	b.Run("go-streams/unordered", func(b *testing.B) {
+		b.ReportAllocs()
+		in := make(chan any, 16)
+		go func() {
+			for i := range b.N {
+				in <- i
+			}
+			close(in)
+		}()
+		sink := extension.NewIgnoreSink()
+		extension.NewChanSource(in).Via(flow.NewMap(func(v int) int { return v + 1 }, 16)).To(sink)
+		sink.AwaitCompletion()
+	})
 	b.Run("goroutines/unordered", func(b *testing.B) {
 		b.ReportAllocs()
 		in, out := make(chan int, 16), make(chan int, 16)
@@ -68,12 +101,76 @@ func BenchmarkInFlight(b *testing.B) {
 	})
 }
 
+// Three stages that add one, one after the other, a task or goroutine each where the library has them so.
+func BenchmarkThreeStages(b *testing.B) {
+	b.Run("rondo/fused", func(b *testing.B) {
+		onLoop(b, func(ctx context.Context) error {
+			s := counted(b.N)
+			for range 3 {
+				s = pipeline.Apply(s, func(v int) int { return v + 1 })
+			}
+			_, err := pipeline.Reduce(ctx, s, 0, add)
+			return err
+		})
+	})
+	b.Run("rondo/buffered", func(b *testing.B) {
+		onLoop(b, func(ctx context.Context) error {
+			s := pipeline.Buffer(counted(b.N), 128)
+			for range 3 {
+				s = pipeline.Buffer(pipeline.Apply(s, func(v int) int { return v + 1 }), 128)
+			}
+			_, err := pipeline.Reduce(ctx, s, 0, add)
+			return err
+		})
+	})
+	b.Run("rill", func(b *testing.B) {
+		b.ReportAllocs()
+		s := rill.Generate(func(send func(int), _ func(error)) {
+			for i := range b.N {
+				send(i)
+			}
+		})
+		for range 3 {
+			s = rill.Map(s, 1, func(v int) (int, error) { return v + 1, nil })
+		}
+		if _, _, err := rill.Reduce(s, 1, func(a, v int) (int, error) { return a + v, nil }); err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("go-streams", func(b *testing.B) {
+		b.ReportAllocs()
+		in := make(chan any, 128)
+		go func() {
+			for i := range b.N {
+				in <- i
+			}
+			close(in)
+		}()
+		var s streams.Flow = flow.NewPassThrough()
+		source := extension.NewChanSource(in).Via(s)
+		for range 3 {
+			source = source.Via(flow.NewMap(func(v int) int { return v + 1 }, 1))
+		}
+		sink := extension.NewIgnoreSink()
+		source.To(sink)
+		sink.AwaitCompletion()
+	})
+}
+
 // Slices of 100 that wait for at most a second.
 func BenchmarkBatch(b *testing.B) {
 	b.Run("rondo", func(b *testing.B) {
 		onLoop(b, func(ctx context.Context) error {
 			return pipeline.Run(ctx, pipeline.Discard(pipeline.Batch(counted(b.N), 100, time.Second)))
 		})
+	})
+	b.Run("rill", func(b *testing.B) {
+		b.ReportAllocs()
+		rill.Drain(rill.Batch(rill.Generate(func(send func(int), _ func(error)) {
+			for i := range b.N {
+				send(i)
+			}
+		}), 100, time.Second))
 	})
 	b.Run("goroutines", func(b *testing.B) {
 		b.ReportAllocs()
@@ -107,17 +204,5 @@ func BenchmarkBatch(b *testing.B) {
 		}()
 		for range out {
 		}
-	})
-}
-
-// Five adjacent stages without a queue.
-func BenchmarkFused(b *testing.B) {
-	onLoop(b, func(ctx context.Context) error {
-		s := counted(b.N)
-		for range 3 {
-			s = pipeline.Apply(s, func(v int) int { return v + 1 })
-		}
-		_, err := pipeline.Reduce(ctx, s, 0, add)
-		return err
 	})
 }

@@ -3,7 +3,6 @@ package rondo
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/rondo-go/rondo/loop"
@@ -66,11 +65,7 @@ func (c *core) passOn(next *core, message string) {
 		}
 		after := next.awaits()
 		if after == nil {
-			if way := l.wayThroughGroup(next); way != nil {
-				c.leaveBy(way)
-			} else {
-				next.Cancel(message)
-			}
+			next.Cancel(message)
 			break
 		}
 		next.scope.closeFrom(next.inner, context.Canceled)
@@ -121,33 +116,13 @@ func (l *Loop) endPass(mark int) {
 	}
 }
 
-// wayThroughGroup returns the circle in which next is if a task of a group of its
-// own, without which it cannot end, is on the request's way; or nil.
-func (l *Loop) wayThroughGroup(next *core) []*core {
-	for i, x := range l.canceling {
-		var way []*core
-		for g := x.group; g != nil; g = g.owner.group {
-			way = append(way, g.owner)
-			if g.owner == next {
-				slices.Reverse(way)
-				return append(way, l.canceling[i:]...)
-			}
-		}
-	}
-	return nil
-}
-
-// leaveCycle makes c, which awaits first and so closes a cycle, leave it.
+// leaveCycle makes c, which awaits first and so closes a cycle, leave it with an
+// error that names the tasks in it.
 func (c *core) leaveCycle(first *core) {
 	way := c.runtime.canceling
 	for way[0] != first {
 		way = way[1:]
 	}
-	c.leaveBy(way)
-}
-
-// leaveBy makes c leave with an error that names the tasks of way.
-func (c *core) leaveBy(way []*core) {
 	err := &CycleError{make([]string, len(way))}
 	for i, x := range way {
 		err.Tasks[i] = x.label()

@@ -250,7 +250,7 @@ func (f *Future[T]) Await(ctx context.Context) (T, error) {
 			}
 			if err != nil {
 				f.remove(here, t.Step())
-				if f.Canceled() && isCancellation(err) {
+				if isCancellation(err) && isCancellation(f.Err()) {
 					err = nil // the future's own message goes first
 				}
 			}

@@ -1,7 +1,6 @@
 package rondo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -497,8 +496,13 @@ func (c *Conn) setDeadline(s *side, kept *time.Time, t time.Time, set func(net.C
 // isClosed says whether err tells that the descriptor was closed under a call.
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }
 
-// adopt takes over a connection that was made elsewhere.
-func adopt(c net.Conn) (*Conn, error) {
+// Adopt takes over an open connection, such as one from net.Dial: it belongs to
+// the running loop from then on, and c must not be used any more. It does not
+// park. If it fails, c is untouched.
+//
+// Errors: [ErrNotTask] off every loop; the backend's, for a connection without a
+// descriptor of its own.
+func Adopt(c net.Conn) (*Conn, error) {
 	l := RunningLoop()
 	if l == nil {
 		return nil, ErrNotTask
@@ -509,8 +513,3 @@ func adopt(c net.Conn) (*Conn, error) {
 	}
 	return newConn(l, e), nil
 }
-
-// Adopt takes over an open connection, such as one from net.Dial or net.Pipe's
-// kin with a descriptor: it belongs to the running loop from then on, and c must
-// not be used any more. If it fails, c is untouched.
-func Adopt(ctx context.Context, c net.Conn) (*Conn, error) { return adopt(c) }

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -94,6 +96,45 @@ func TestListenerServesGoroutines(t *testing.T) {
 		_, err = rondo.ToThread(ctx, func() (int, error) { return 0, server.Close() })
 		if serr := <-served; serr != http.ErrServerClosed {
 			t.Errorf("the server ended with %v", serr)
+		}
+		return err
+	}, rondo.WithoutSignals())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAdoptTakesAConnectionOver(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		c, err := ln.Accept()
+		if err == nil {
+			io.Copy(c, c)
+			c.Close()
+		}
+	}()
+	raw, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rondo.Adopt(raw); !errors.Is(err, rondo.ErrNotTask) {
+		t.Errorf("off the loop: %v", err)
+	}
+	err = rondo.Run(func(ctx context.Context) error {
+		conn, err := rondo.Adopt(raw)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "there and back")
+		conn.CloseWrite()
+		got, err := io.ReadAll(conn)
+		if string(got) != "there and back" {
+			t.Errorf("got %q", got)
 		}
 		return err
 	}, rondo.WithoutSignals())

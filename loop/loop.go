@@ -257,13 +257,6 @@ func (l *Loop) CallSoon(c Call) *Handle {
 	return h
 }
 
-// CallAt schedules c to run when the loop's clock shows when.
-func (l *Loop) CallAt(when Time, c Call) *Timer {
-	t := &Timer{Handle: Handle{kind: kindCallback, call: c}}
-	l.timers.start(t, when)
-	return t
-}
-
 // Schedule puts h into the ready queue.
 func (l *Loop) Schedule(h *Handle) { l.push(h) }
 
@@ -277,14 +270,9 @@ func (l *Loop) StopTimer(t *Timer) {
 	t.canceled = true
 }
 
-// CallSoonThreadsafe is CallSoon for any goroutine: it wakes the loop. It
-// returns ErrClosed if the loop is closed, and c will not run.
-func (l *Loop) CallSoonThreadsafe(c Call) error {
-	return l.Post(&Handle{kind: kindCallback, call: c})
-}
-
-// Post schedules h from any goroutine. The handle must not be scheduled
-// already.
+// Post schedules h from any goroutine, and wakes the loop. The handle must not be
+// scheduled already. It returns ErrClosed if the loop is closed, and h will not
+// run.
 func (l *Loop) Post(h *Handle) error {
 	l.mu.Lock()
 	if l.closed.Load() {

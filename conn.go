@@ -28,28 +28,78 @@ import (
 // A goroutine must not need the loop, whose thread may be waiting for that very
 // goroutine. So at the first use off the loop the descriptor is duplicated, and
 // handed to Go's own poller, which serves that side from then on.
+//
+// # At rest
+//
+// A connection that waits for its peer without a task (see [Conn.Rest]) holds
+// what this struct holds and no more: it has no sides then.
 type Conn struct {
+	member
 	loop   *Loop
 	e      poll.Endpoint
-	rd, wr side
+	sides  *sides // nil while it rests; see side
+	rest   rest
 	closed atomic.Bool // Close was called
 
-	mu        sync.Mutex // guards off, and the endpoint's descriptor and addresses off the loop
-	gone      bool       // the endpoint is closed
-	off       net.Conn
-	offErr    error
-	rdl, wdl  time.Time // as set, for off
-	closeCall loop.Handle
+	mu   sync.Mutex // guards what follows, and the endpoint's descriptor and addresses off the loop
+	gone bool       // the endpoint is closed
+	off  *offSide   // what only some need, or nil
+}
+
+// The sides of a Conn.
+type sides struct{ rd, wr side }
+
+// An offSide is what a Conn has for those who set deadlines or use it off the
+// loop.
+type offSide struct {
+	conn     net.Conn
+	err      error
+	rdl, wdl time.Time // as set
 }
 
 func newConn(l *Loop, e poll.Endpoint) *Conn {
 	c := &Conn{loop: l, e: e}
-	c.rd.init(l.k, e.Cancel)
-	c.wr.init(l.k, e.Cancel)
-	c.closeCall.Init(loop.Func(c.closeNow))
-	l.conns[c] = struct{}{}
-	l.noteOpened(c)
+	l.enlist(c)
 	return c
+}
+
+// reading and writing return the sides. They are for the loop's thread.
+func (c *Conn) reading() *side {
+	if c.sides == nil {
+		c.takeSides()
+	}
+	return &c.sides.rd
+}
+
+func (c *Conn) writing() *side {
+	if c.sides == nil {
+		c.takeSides()
+	}
+	return &c.sides.wr
+}
+
+func (c *Conn) takeSides() {
+	l := c.loop
+	if n := len(l.sides); n > 0 {
+		c.sides, l.sides = l.sides[n-1], l.sides[:n-1]
+	} else {
+		c.sides = new(sides)
+	}
+	c.sides.rd.init(l.k, c.e)
+	c.sides.wr.init(l.k, c.e)
+}
+
+// dropSides gives the sides back, if nothing is left in them.
+func (c *Conn) dropSides() {
+	s := c.sides
+	if s == nil || c.off != nil || !s.rd.blank() || !s.wr.blank() {
+		return
+	}
+	c.sides = nil
+	*s = sides{}
+	if len(c.loop.sides) < 64 {
+		c.loop.sides = append(c.loop.sides, s)
+	}
 }
 
 // place says where the caller is: a task of c's loop, or else a goroutine that
@@ -77,19 +127,30 @@ func (c *Conn) detached() (net.Conn, error) {
 	if c.closed.Load() {
 		return nil, net.ErrClosed
 	}
-	c.detach()
-	return c.off, c.offErr
+	x := c.detach()
+	return x.conn, x.err
 }
 
-// detach makes c.off, under c.mu, while the endpoint is open.
-func (c *Conn) detach() {
-	if c.off == nil && c.offErr == nil {
-		c.off, c.offErr = c.e.Detach()
-		if c.offErr == nil {
-			c.off.SetReadDeadline(c.rdl)
-			c.off.SetWriteDeadline(c.wdl)
+// extra returns c.off, under c.mu.
+func (c *Conn) extra() *offSide {
+	if c.off == nil {
+		c.off = new(offSide)
+	}
+	return c.off
+}
+
+// detach makes the connection for off the loop, under c.mu, while the endpoint is
+// open.
+func (c *Conn) detach() *offSide {
+	x := c.extra()
+	if x.conn == nil && x.err == nil {
+		x.conn, x.err = c.e.Detach()
+		if x.err == nil {
+			x.conn.SetReadDeadline(x.rdl)
+			x.conn.SetWriteDeadline(x.wdl)
 		}
 	}
+	return x
 }
 
 func (c *Conn) opError(op string, err error) error {
@@ -120,7 +181,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if off != nil {
 		return off.Read(p)
 	}
-	s := &c.rd
+	s := c.reading()
+	if c.rest.on {
+		return 0, c.opError("read", ErrResting)
+	}
 	if err := s.enter(t); err != nil {
 		return 0, c.opError("read", err)
 	}
@@ -150,7 +214,10 @@ func (c *Conn) Borrow() ([]byte, error) {
 	if err != nil {
 		return nil, c.opError("read", err)
 	}
-	s := &c.rd
+	s := c.reading()
+	if c.rest.on {
+		return nil, c.opError("read", ErrResting)
+	}
 	if err := s.enter(t); err != nil {
 		return nil, c.opError("read", err)
 	}
@@ -174,7 +241,7 @@ func (c *Conn) usable(s *side) error {
 	if c.closed.Load() {
 		return net.ErrClosed
 	}
-	if s.deadline.Load() != 0 && s.expired() {
+	if s.deadline != 0 && s.expired() {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
@@ -190,7 +257,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	if off != nil {
 		return off.Write(p)
 	}
-	s := &c.wr
+	s := c.writing()
 	if err := s.enter(t); err != nil {
 		return 0, c.opError("write", err)
 	}
@@ -217,12 +284,13 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 // exchange: its peer has closed it, or has sent something unasked. It is for
 // tasks, and for connections that nobody is reading.
 func (c *Conn) Stale() bool {
-	if c.closed.Load() || c.rd.busy || !c.loop.k.OnLoop() {
+	if c.closed.Load() || !c.loop.k.OnLoop() || c.rest.on || c.reading().busy {
 		return true
 	}
-	_, _, ok := c.e.Read(&c.rd.op, c.loop.scratch[:])
+	op := &c.sides.rd.op
+	ok := c.e.Readable(op)
 	if !ok {
-		c.e.Cancel(&c.rd.op)
+		c.e.Cancel(op)
 	}
 	return ok
 }
@@ -240,7 +308,10 @@ func (c *Conn) Close() error {
 	if !c.gone {
 		c.detach() // even if only the loop has used it
 	}
-	off := c.off
+	var off net.Conn
+	if c.off != nil {
+		off = c.off.conn
+	}
 	c.mu.Unlock()
 	// The peer is to see the end now, whatever the loop is busy with.
 	if w, ok := off.(closeReader); ok {
@@ -249,7 +320,9 @@ func (c *Conn) Close() error {
 	if off != nil {
 		off.Close()
 	}
-	if c.loop.k.Post(&c.closeCall) != nil {
+	h := new(loop.Handle)
+	h.Init(loop.Func(c.closeNow))
+	if c.loop.k.Post(h) != nil {
 		c.closeEndpoint() // the loop is over, and nobody else will
 	}
 	return nil
@@ -261,12 +334,12 @@ func (c *Conn) closeNow() {
 	if !c.closeEndpoint() {
 		return
 	}
-	delete(c.loop.conns, c)
-	c.loop.noteClosed(c)
-	c.rd.fail(net.ErrClosed)
-	c.wr.fail(net.ErrClosed)
-	c.loop.k.StopTimer(&c.rd.timer)
-	c.loop.k.StopTimer(&c.wr.timer)
+	c.loop.delist(c)
+	if c.sides != nil {
+		c.sides.rd.fail(net.ErrClosed)
+		c.sides.wr.fail(net.ErrClosed)
+	}
+	c.wake()
 }
 
 // closeEndpoint closes both descriptors. It returns false if it was done before.
@@ -280,8 +353,8 @@ func (c *Conn) closeEndpoint() bool {
 	c.e.LocalAddr() // they can be asked for after the end
 	c.e.RemoteAddr()
 	c.e.Close()
-	if c.off != nil {
-		c.off.Close()
+	if c.off != nil && c.off.conn != nil {
+		c.off.conn.Close()
 	}
 	return true
 }
@@ -341,25 +414,38 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	return c.setDeadline(&c.rd, &c.rdl, t, net.Conn.SetReadDeadline)
+	return c.setDeadline(t, net.Conn.SetReadDeadline, func(x *offSide) { x.rdl = t }, (*Conn).reading)
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	return c.setDeadline(&c.wr, &c.wdl, t, net.Conn.SetWriteDeadline)
+	return c.setDeadline(t, net.Conn.SetWriteDeadline, func(x *offSide) { x.wdl = t }, (*Conn).writing)
 }
 
-func (c *Conn) setDeadline(s *side, kept *time.Time, t time.Time, set func(net.Conn, time.Time) error) error {
+// setDeadline sets one deadline on the loop and, if the connection is used there,
+// off it.
+func (c *Conn) setDeadline(t time.Time, off func(net.Conn, time.Time) error, keep func(*offSide), side func(*Conn) *side) error {
 	if c.closed.Load() {
 		return c.opError("set", net.ErrClosed)
 	}
 	c.mu.Lock()
-	*kept = t
-	off := c.off
+	x := c.extra()
+	keep(x)
+	conn := x.conn
 	c.mu.Unlock()
-	s.setDeadline(t)
-	if off != nil {
-		return set(off, t)
+	if c.loop.k.OnLoop() {
+		side(c).setDeadline(t)
+	} else {
+		h := new(loop.Handle)
+		h.Init(loop.Func(func() {
+			if !c.closed.Load() {
+				side(c).setDeadline(t)
+			}
+		}))
+		c.loop.k.Post(h)
+	}
+	if conn != nil {
+		return off(conn, t)
 	}
 	return nil
 }

@@ -195,7 +195,7 @@ func (l *Loop) reportLeft() {
 	opened, unawaited := maps.Clone(d.opened), maps.Clone(d.unawaited)
 	clear(d.unawaited)
 	d.mu.Unlock()
-	for c := range l.conns {
+	for _, c := range l.conns {
 		if !c.isClosed() {
 			l.handler(Report{Kind: ReportUnclosed, Message: fmt.Sprintf("%v was never closed", c), Site: opened[c].String()})
 		}
@@ -214,7 +214,7 @@ func (l *Loop) noteOpened(c closer) {
 	if d := l.debug; d != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.opened[c] = callSite(3)
+		d.opened[c] = callSite(4)
 	}
 }
 

@@ -142,9 +142,9 @@ func connect(ctx context.Context, t *loop.Task, network string, local, remote ne
 		return nil, err
 	}
 	var s side
-	s.init(l, e.Cancel)
+	s.init(l, e)
 	if limit > 0 {
-		s.deadline.Store(int64(l.Now().Add(limit)))
+		s.deadline = l.Now().Add(limit)
 	}
 	for {
 		err, ok := e.Connected(&s.op)
@@ -160,7 +160,7 @@ func connect(ctx context.Context, t *loop.Task, network string, local, remote ne
 				continue
 			}
 		}
-		l.StopTimer(&s.timer)
+		s.stopTimer()
 		if err != nil {
 			e.Close()
 			return nil, err

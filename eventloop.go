@@ -13,16 +13,17 @@ import (
 // thread, or for the goroutine that is to run it, unless they say otherwise.
 type Loop struct {
 	k          *loop.Loop
-	ctx        context.Context     // the parent of what is run
-	handler    func(Report)        // is told of what has no other place
-	vars       *varMap             // of the callback that runs
-	conns      map[closer]struct{} // open connections and listeners
-	scratch    [1]byte
-	watched    []*watched // on the virtual clock
-	failures   []*core    // failed tasks whose errors nobody has seen yet
+	ctx        context.Context // the parent of what is run
+	handler    func(Report)    // is told of what has no other place
+	vars       *varMap         // of the callback that runs
+	conns      []closer        // open connections and listeners
+	sides      []*sides        // of connections that rest now
+	watched    []*watched      // on the virtual clock
+	failures   []*core         // failed tasks whose errors nobody has seen yet
 	generators openGenerators
 	debug      *debugging // or nil
 	logs       bool       // the handler is logReport
+	family     []*Loop    // of the run, the first being main's; nil: just this one
 	canceling  []*core    // on whose behalf a request to cancel is on its way; see cycle.go
 }
 
@@ -30,6 +31,28 @@ type Loop struct {
 type closer interface {
 	closeWithLoop()
 	isClosed() bool
+	placed() *int32
+}
+
+// A member is the place of a closer among its loop's.
+type member struct{ index int32 }
+
+func (m *member) placed() *int32 { return &m.index }
+
+// enlist takes c in, and delist takes it out.
+func (l *Loop) enlist(c closer) {
+	*c.placed() = int32(len(l.conns))
+	l.conns = append(l.conns, c)
+	l.noteOpened(c)
+}
+
+func (l *Loop) delist(c closer) {
+	i, last := *c.placed(), len(l.conns)-1
+	l.conns[i] = l.conns[last]
+	*l.conns[i].placed() = i
+	l.conns[last] = nil
+	l.conns = l.conns[:last]
+	l.noteClosed(c)
 }
 
 // NewLoop makes a loop that does not run yet. It must be closed. It may be called
@@ -46,7 +69,7 @@ func NewLoop(opts ...Option) (*Loop, error) {
 		}
 		o.poller = p
 	}
-	l := &Loop{ctx: o.ctx, handler: o.handler, conns: make(map[closer]struct{})}
+	l := &Loop{ctx: o.ctx, handler: o.handler}
 	if l.handler == nil {
 		l.handler, l.logs = logReport, true
 	}
@@ -128,8 +151,8 @@ func (l *Loop) Close() error {
 		l.reportLeft()
 	}
 	// Descriptors first: their endpoints belong to the poller.
-	for c := range l.conns {
-		c.closeWithLoop()
+	for len(l.conns) > 0 {
+		l.conns[len(l.conns)-1].closeWithLoop()
 	}
 	err = errors.Join(err, l.k.Close())
 	l.report()

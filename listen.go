@@ -17,6 +17,7 @@ import (
 // A Listener is a net.Listener on the loop. Like a [Conn], it may be used off
 // the loop too, and then blocks.
 type Listener struct {
+	member
 	loop   *Loop
 	l      poll.Listener
 	accept side
@@ -28,9 +29,21 @@ type Listener struct {
 	offErr error
 }
 
+// A ListenConfig holds options for listening. The zero one is that of [Listen].
+type ListenConfig struct {
+	// ReusePort lets several sockets listen on one address, among which the
+	// system spreads the connections: SO_REUSEPORT, socket(7).
+	ReusePort bool
+}
+
 // Listen listens on network (tcp, tcp4, tcp6 or unix) and address, as net.Listen
 // does. The listener is closed with the loop if it is not before.
 func Listen(ctx context.Context, network, address string) (*Listener, error) {
+	return new(ListenConfig).Listen(ctx, network, address)
+}
+
+// Listen is described at the function [Listen].
+func (cfg *ListenConfig) Listen(ctx context.Context, network, address string) (*Listener, error) {
 	r := RunningLoop()
 	if r == nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: ErrNotTask}
@@ -44,14 +57,13 @@ func Listen(ctx context.Context, network, address string) (*Listener, error) {
 			address = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	pl, err := r.k.Poller().Listen(network, address, false)
+	pl, err := r.k.Poller().Listen(network, address, cfg.ReusePort)
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
 	}
 	l := &Listener{loop: r, l: pl}
-	l.accept.init(r.k, pl.Cancel)
-	r.conns[l] = struct{}{}
-	r.noteOpened(l)
+	l.accept.init(r.k, pl)
+	r.enlist(l)
 	return l, nil
 }
 
@@ -78,6 +90,15 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if t == nil {
 		return nil, l.opError(ErrNotTask)
 	}
+	c, err := l.accepted(t)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// accepted is Accept for t, the running task of l's loop.
+func (l *Listener) accepted(t *loop.Task) (*Conn, error) {
 	s := &l.accept
 	if err := s.enter(t); err != nil {
 		return nil, l.opError(err)
@@ -126,8 +147,13 @@ func (l *Listener) opError(err error) error {
 
 // SetDeadline sets the time at which Accept gives up, for tasks.
 func (l *Listener) SetDeadline(t time.Time) error {
-	l.accept.setDeadline(t)
-	return nil
+	if l.loop.k.OnLoop() {
+		l.accept.setDeadline(t)
+		return nil
+	}
+	h := new(loop.Handle)
+	h.Init(loop.Func(func() { l.accept.setDeadline(t) }))
+	return l.loop.k.Post(h)
 }
 
 // Addr implements net.Listener.
@@ -174,10 +200,8 @@ func (l *Listener) closeNow() {
 	if !l.closeListener() {
 		return
 	}
-	delete(l.loop.conns, l)
-	l.loop.noteClosed(l)
+	l.loop.delist(l)
 	l.accept.fail(net.ErrClosed)
-	l.loop.k.StopTimer(&l.accept.timer)
 }
 
 func (l *Listener) closeWithLoop() { l.closeNow() }

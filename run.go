@@ -23,6 +23,7 @@ type options struct {
 	poller    poll.Poller
 	handler   func(Report)
 	debug     *Debug
+	loops     int
 }
 
 // WithContext gives a parent context. Its end cancels main.
@@ -83,6 +84,7 @@ func Run(main func(ctx context.Context) error, opts ...Option) error {
 type Runner struct {
 	loop    *Loop
 	signals bool
+	others  *otherLoops
 }
 
 // NewRunner makes a runner and its loop. It must be closed.
@@ -95,7 +97,13 @@ func NewRunner(opts ...Option) (*Runner, error) {
 	for _, f := range opts {
 		f(&o)
 	}
-	return &Runner{l, !o.noSignals}, nil
+	r := &Runner{loop: l, signals: !o.noSignals}
+	if o.loops > 1 {
+		if r.others, err = startLoops(l, o, opts); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	return r, nil
 }
 
 // Loop returns the runner's loop.
@@ -128,7 +136,11 @@ func (r *Runner) Close() error {
 	if r.loop.Closed() {
 		return nil
 	}
-	return errors.Join(r.loop.cancelAll(), r.loop.Close())
+	err := r.loop.cancelAll()
+	if r.others != nil {
+		err = errors.Join(err, r.others.stop())
+	}
+	return errors.Join(err, r.loop.Close())
 }
 
 // onInterrupt calls f on the loop at the first SIGINT, and leaves the second to

@@ -2,7 +2,6 @@ package rondo
 
 import (
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/rondo-go/rondo/loop"
@@ -15,16 +14,21 @@ type side struct {
 	task     *loop.Task // parked for op
 	busy     bool       // a task is inside; others wait their turn
 	turn     loop.WaitList
-	cancel   func(*poll.Op)
-	timer    loop.Timer
-	deadline atomic.Int64 // on the loop's clock; 0: none
+	timer    *loop.Timer // of the deadline; made when one is first waited for
+	deadline loop.Time   // 0: none
 	loop     *loop.Loop
+	target   canceler
 }
 
-func (s *side) init(l *loop.Loop, cancel func(*poll.Op)) {
-	s.op.Owner, s.cancel, s.loop = s, cancel, l
-	s.timer.Init(s)
+// A canceler withdraws operations: an endpoint.
+type canceler interface{ Cancel(*poll.Op) }
+
+func (s *side) init(l *loop.Loop, target canceler) {
+	s.op.Owner, s.target, s.loop = s, target, l
 }
+
+// blank says whether nobody uses the side, and nothing was asked of it.
+func (s *side) blank() bool { return !s.busy && s.turn.Empty() && s.deadline == 0 && s.timer == nil }
 
 // Ready implements [poll.Owner].
 func (s *side) Ready(*poll.Op) {
@@ -35,22 +39,18 @@ func (s *side) Ready(*poll.Op) {
 
 // Abort implements [loop.Aborter].
 func (s *side) Abort(*loop.Task, loop.Reason, error) loop.Verdict {
-	s.cancel(&s.op)
+	s.target.Cancel(&s.op)
 	return loop.Aborted
 }
 
 // Call is the timer of the deadline. Deadlines are armed lazily: one that was
 // put off meanwhile is armed anew.
 func (s *side) Call() {
-	if s.task == nil {
+	if s.task == nil || s.deadline == 0 {
 		return
 	}
-	at := loop.Time(s.deadline.Load())
-	if at == 0 {
-		return
-	}
-	if at > s.loop.Now() {
-		s.loop.StartTimer(&s.timer, at)
+	if s.deadline > s.loop.Now() {
+		s.loop.StartTimer(s.timer, s.deadline)
 		return
 	}
 	s.task.Leave(s.task.Parks(), os.ErrDeadlineExceeded)
@@ -86,17 +86,14 @@ func (s *side) leave() {
 }
 
 // expired says whether the deadline has passed.
-func (s *side) expired() bool {
-	at := loop.Time(s.deadline.Load())
-	return at != 0 && at <= s.loop.Now()
-}
+func (s *side) expired() bool { return s.deadline != 0 && s.deadline <= s.loop.Now() }
 
 // wait parks t until its operation can be collected.
 func (s *side) wait(t *loop.Task) error {
-	if at := loop.Time(s.deadline.Load()); at != 0 && (!s.timer.Running() || s.timer.When() > at) {
-		s.loop.StartTimer(&s.timer, at)
-	}
 	s.task = t
+	if s.deadline != 0 {
+		s.rearm()
+	}
 	s.loop.Inflight(1)
 	err := t.Park(s)
 	s.loop.Inflight(-1)
@@ -104,7 +101,7 @@ func (s *side) wait(t *loop.Task) error {
 	return err
 }
 
-// fail makes the parked task leave with err.
+// fail makes the parked task leave with err, and stops the timer.
 func (s *side) fail(err error) {
 	if s.task != nil {
 		s.task.Leave(s.task.Parks(), err)
@@ -112,28 +109,35 @@ func (s *side) fail(err error) {
 	for w := s.turn.Pending(); w != nil; w = w.Next() {
 		w.Task.Leave(w.Task.Parks(), err)
 	}
+	s.stopTimer()
+}
+
+func (s *side) stopTimer() {
+	if s.timer != nil {
+		s.loop.StopTimer(s.timer)
+	}
 }
 
 // setDeadline sets the deadline, and sees to it that a parked task notices.
 func (s *side) setDeadline(t time.Time) {
 	if t.IsZero() {
-		s.deadline.Store(0)
+		s.deadline = 0
 		return
 	}
-	at := s.loop.Now().Add(time.Until(t))
-	s.deadline.Store(int64(max(at, 1)))
-	if s.loop.OnLoop() {
-		s.rearm()
-		return
-	}
-	h := new(loop.Handle)
-	h.Init(loop.Func(s.rearm))
-	s.loop.Post(h)
+	s.deadline = max(s.loop.Now().Add(time.Until(t)), 1)
+	s.rearm()
 }
 
+// rearm starts the timer if a task is parked and nothing earlier runs.
 func (s *side) rearm() {
-	at := loop.Time(s.deadline.Load())
-	if s.task != nil && at != 0 && (!s.timer.Running() || s.timer.When() > at) {
-		s.loop.StartTimer(&s.timer, at)
+	if s.task == nil || s.deadline == 0 {
+		return
+	}
+	if s.timer == nil {
+		s.timer = new(loop.Timer)
+		s.timer.Init(s)
+	}
+	if !s.timer.Running() || s.timer.When() > s.deadline {
+		s.loop.StartTimer(s.timer, s.deadline)
 	}
 }

@@ -30,7 +30,7 @@
 //
 // Everything here belongs to the loop's thread, except [Poller.Wake] and
 // [Endpoint.Detach]'s result, which any goroutine may use. An endpoint has at
-// most one reading Op (Read, Borrow, Accept) and one writing Op (Connect, Write)
+// most one reading Op (Read, Borrow, Readable, Accept) and one writing Op (Connect, Write)
 // in flight at a time; queueing is the layer above's affair.
 package poll
 
@@ -110,6 +110,11 @@ type Endpoint interface {
 	// Borrow is Read into a buffer of the poller's own, which holds until the
 	// next call of any method of this poller or of its endpoints.
 	Borrow(op *Op) (p []byte, err error, ok bool)
+
+	// Readable is done when a Read would be: when there are bytes, the end or an
+	// error. It takes nothing. It is how a connection rests that holds no
+	// buffer.
+	Readable(op *Op) (ok bool)
 
 	// Write writes some of p, at least one byte (so it is done at once with
 	// n < len(p) when the socket took a part). A Write with len(p) == 0 is

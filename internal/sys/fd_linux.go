@@ -25,6 +25,20 @@ func Recv(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
+// PollIn says, without blocking, whether a read of fd would find anything: bytes,
+// the end or an error (poll(2)).
+func PollIn(fd int) bool {
+	var now unix.Timespec
+	for {
+		p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+		n, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1,
+			uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+		if errno != unix.EINTR {
+			return errno != 0 || n > 0
+		}
+	}
+}
+
 // Send sends on a connected socket, without blocking (see [Recv]) and without
 // SIGPIPE. P must not be empty.
 func Send(fd int, p []byte) (n int, errno syscall.Errno) {

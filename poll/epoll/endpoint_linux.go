@@ -155,6 +155,22 @@ func (e *endpoint) recv(op *poll.Op, p []byte) (n int, err error, ok bool) {
 	return 0, nil, false
 }
 
+// Readable implements [poll.Endpoint]. It asks the system only if it cannot know.
+func (e *endpoint) Readable(op *poll.Op) (ok bool) {
+	if e.fd < 0 {
+		return true
+	}
+	if e.bits&readable != 0 {
+		if sys.PollIn(int(e.fd)) {
+			e.settle(&e.reading)
+			return true
+		}
+		e.bits &^= readable
+	}
+	e.wait(&e.reading, op)
+	return false
+}
+
 // Write implements [poll.Endpoint].
 func (e *endpoint) Write(op *poll.Op, p []byte) (n int, err error, ok bool) {
 	if len(p) == 0 {

@@ -63,6 +63,7 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 		{"both-ways-at-once", testBothWays},
 		{"borrow", testBorrow},
 		{"close-flushes", testCloseFlushes},
+		{"readable", testReadable},
 
 		{"cancel-read-keeps-bytes", testCancelRead},
 		{"cancel-write-takes-nothing", testCancelWrite},

@@ -158,6 +158,18 @@ func (e *endpoint) Borrow(op *poll.Op) (p []byte, err error, ok bool) {
 	return e.p.lent[:n], err, ok
 }
 
+// Readable implements [poll.Endpoint].
+func (e *endpoint) Readable(op *poll.Op) (ok bool) {
+	if e.usable() != nil {
+		return true
+	}
+	e.s.mu.Lock()
+	ok = e.s.readable()
+	e.s.mu.Unlock()
+	e.r.answer(op, ok)
+	return ok
+}
+
 // Write implements [poll.Endpoint].
 func (e *endpoint) Write(op *poll.Op, p []byte) (n int, err error, ok bool) {
 	if len(p) == 0 {

@@ -88,21 +88,31 @@ func (s *socket) next() <-chan struct{} {
 
 // read takes what has been read, or starts to read. Called with mu held.
 func (s *socket) read(p []byte) (n int, err error, ok bool) {
-	switch {
-	case len(s.in) > 0:
-		n = copy(p, s.in)
-		s.in = s.in[n:]
-		return n, nil, true
-	case s.readErr != nil:
+	if !s.readable() {
+		return 0, nil, false
+	}
+	if len(s.in) == 0 {
 		return 0, s.readErr, true
-	case !s.reading:
+	}
+	n = copy(p, s.in)
+	s.in = s.in[n:]
+	return n, nil, true
+}
+
+// readable says whether there is something to take, or else starts to read.
+// Called with mu held.
+func (s *socket) readable() bool {
+	if len(s.in) > 0 || s.readErr != nil {
+		return true
+	}
+	if !s.reading {
 		s.reading = true
 		if s.buf == nil {
 			s.buf = make([]byte, readSize)
 		}
 		go s.fill()
 	}
-	return 0, nil, false
+	return false
 }
 
 // fill is the goroutine of a read.

@@ -204,8 +204,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 }
 
 // Borrow is Read without a buffer: it returns the next bytes in a buffer of the
-// loop's own, which holds only until the task parks, or calls any other method
-// of a connection, the next time. At the end it returns io.EOF. It is for tasks.
+// loop's own, which holds only until the task parks, or reads from any connection,
+// the next time. It may be given to a Write, which copies what does not go at
+// once. At the end Borrow returns io.EOF. It is for tasks.
 func (c *Conn) Borrow() ([]byte, error) {
 	t, off, err := c.place()
 	if err == nil && off != nil {
@@ -228,6 +229,7 @@ func (c *Conn) Borrow() ([]byte, error) {
 		}
 		p, err, ok := c.e.Borrow(&s.op)
 		if ok {
+			c.loop.lent = p
 			return p, c.opError("read", err)
 		}
 		if err := s.wait(t); err != nil {
@@ -268,6 +270,9 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		}
 		k, err, ok := c.e.Write(&s.op, p[n:])
 		if !ok {
+			if c.loop.lends(p) {
+				p = append(make([]byte, n, len(p)), p[n:]...)
+			}
 			if err := s.wait(t); err != nil {
 				return n, c.opError("write", err)
 			}

@@ -18,6 +18,7 @@ type Loop struct {
 	vars       *varMap         // of the callback that runs
 	conns      []closer        // open connections and listeners
 	sides      []*sides        // of connections that rest now
+	lent       []byte          // what Borrow returned last
 	watched    []*watched      // on the virtual clock
 	failures   []*core         // failed tasks whose errors nobody has seen yet
 	generators openGenerators
@@ -80,6 +81,13 @@ func NewLoop(opts ...Option) (*Loop, error) {
 	})
 	l.k.Data = l
 	return l, nil
+}
+
+// lends says whether p is in the buffer that Borrow lends: a slice of it has the
+// same last byte of capacity.
+func (l *Loop) lends(p []byte) bool {
+	q := l.lent
+	return cap(p) > 0 && cap(q) > 0 && &p[:cap(p)][cap(p)-1] == &q[:cap(q)][cap(q)-1]
 }
 
 // RunForever runs the loop on the calling goroutine until [Loop.Stop]. On the

@@ -170,7 +170,7 @@ func (s *Server) serveEach(ctx context.Context, loops []*Loop, network string, l
 		if l == here {
 			continue
 		}
-		o, err := onLoop(ctx, l, func(ctx context.Context) (*Listener, error) {
+		o, err := onAnother(ctx, l, func(ctx context.Context) (*Listener, error) {
 			return cfg.Listen(ctx, network, addr.String())
 		})
 		if err != nil {
@@ -251,8 +251,8 @@ func spreads(others map[*Loop]*Listener) bool {
 	return false
 }
 
-// onLoop runs fn as a task of l, from a task of another loop.
-func onLoop[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error)) (T, error) {
+// onAnother runs fn as a task of l, from a task of another loop.
+func onAnother[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error)) (T, error) {
 	x, err := SpawnThreadsafe(context.WithoutCancel(ctx), l, fn)
 	if err != nil {
 		var zero T

@@ -83,7 +83,7 @@ func exchange(c net.Conn, message string) error {
 		return err
 	}
 	if string(p) != message {
-		return fmt.Errorf("got %q, want %q", p, message)
+		return fmt.Errorf("got %.40q..., want %.40q...", p, message)
 	}
 	return nil
 }

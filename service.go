@@ -212,7 +212,9 @@ func (v *service) closeAll(reset bool) {
 	}
 	for _, c := range all {
 		if reset {
-			c.SetLinger(0)
+			if l, ok := any(c).(interface{ SetLinger(int) error }); ok {
+				l.SetLinger(0)
+			}
 		}
 		c.Close()
 	}

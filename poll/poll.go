@@ -37,6 +37,7 @@ package poll
 import (
 	"errors"
 	"net"
+	"os"
 	"time"
 )
 
@@ -93,11 +94,41 @@ type Poller interface {
 	// closed, or c itself is kept. On an error c is untouched.
 	Adopt(c net.Conn) (Endpoint, error)
 
+	// Open takes over a file that is a stream and no socket of package net's: a
+	// pipe, a FIFO, a terminal or another device that can be waited for, or an
+	// inherited stream socket. The descriptor is duplicated and f closed, or f
+	// itself is kept; standard input, output and error stay open beside the
+	// duplicate, whose number would else go to the next file that is opened. On an
+	// error f is untouched.
+	//
+	// The file is set to non-blocking mode, which is a property of the open file
+	// that all its descriptors share, also those of other processes (fcntl(2),
+	// F_SETFL): a shell's other children, reading the same terminal, may find
+	// EAGAIN.
+	//
+	// A write to a pipe that nobody reads any more fails with EPIPE. Go ignores
+	// the SIGPIPE that comes with it, unless the program has asked for it.
+	//
+	// Errors: [ErrUnsupported] for what is always ready, such as a regular file.
+	Open(f *os.File) (Endpoint, error)
+
+	// Receive takes in an endpoint that another poller of the same kind has
+	// released. On an error h is untouched, and still to be closed.
+	Receive(h Handover) (Endpoint, error)
+
 	// Close releases the poller. Endpoints must have been closed before.
 	Close() error
 }
 
-// An Endpoint is a connected (or connecting) stream socket.
+// A Handover is an endpoint between two pollers: [Endpoint.Release] has taken it out
+// of one, [Poller.Receive] takes it in at another, on any thread. It belongs to one
+// goroutine at a time, as the endpoint does to its loop.
+type Handover interface {
+	// Close closes the connection instead: nobody is to receive it.
+	Close() error
+}
+
+// An Endpoint is a connected (or connecting) stream socket, or another stream.
 type Endpoint interface {
 	// Connected collects the connection that Poller.Connect began. The error
 	// is that of the system (ECONNREFUSED and so on), unwrapped.
@@ -126,7 +157,9 @@ type Endpoint interface {
 	// It does nothing if op is not in flight.
 	Cancel(op *Op)
 
-	// CloseRead and CloseWrite shut one side down.
+	// CloseRead and CloseWrite shut one side down. Of a pipe the only side is the
+	// descriptor, which is closed; what is open for both but no socket has no
+	// sides, and they fail with [ErrUnsupported].
 	CloseRead() error
 	CloseWrite() error
 
@@ -134,6 +167,12 @@ type Endpoint interface {
 	// Go's runtime poller and usable from any goroutine without the loop. The
 	// endpoint goes on; the socket is closed when both are.
 	Detach() (net.Conn, error)
+
+	// Release takes the endpoint out of its poller without closing the connection,
+	// for another poller to receive. Operations in flight are withdrawn without a
+	// word to their owners, and lose nothing; the endpoint is closed. One that is
+	// still connecting cannot be released. On an error the endpoint is untouched.
+	Release() (Handover, error)
 
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr

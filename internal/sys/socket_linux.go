@@ -62,14 +62,8 @@ func SocketError(fd int) syscall.Errno {
 	return syscall.Errno(n)
 }
 
-// IsStream says whether fd is a stream socket, and IsTCP whether it is plain TCP
-// (Unix sockets, and Multipath TCP, which is a protocol of its own, are not).
-func IsStream(fd int) bool {
-	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	return err == nil && n == unix.SOCK_STREAM
-}
-
-// IsTCP: see [IsStream].
+// IsTCP says whether fd is a plain TCP socket (Unix sockets, and Multipath TCP, which
+// is a protocol of its own, are not).
 func IsTCP(fd int) bool {
 	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	return err == nil && n == unix.IPPROTO_TCP

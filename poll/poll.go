@@ -38,6 +38,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -139,7 +140,7 @@ type Endpoint interface {
 	Read(op *Op, p []byte) (n int, err error, ok bool)
 
 	// Borrow is Read into a buffer of the poller's own, which holds until the
-	// next call of any method of this poller or of its endpoints.
+	// next Borrow or Wait of this poller.
 	Borrow(op *Op) (p []byte, err error, ok bool)
 
 	// Readable is done when a Read would be: when there are bytes, the end or an
@@ -151,6 +152,33 @@ type Endpoint interface {
 	// n < len(p) when the socket took a part). A Write with len(p) == 0 is
 	// done at once.
 	Write(op *Op, p []byte) (n int, err error, ok bool)
+
+	// Writev is Write of several buffers, in order: it writes some of them, at
+	// least one byte.
+	Writev(op *Op, bufs [][]byte) (n int, err error, ok bool)
+
+	// SendFile writes some of a file's bytes, at least one and at most n, from
+	// offset on, without a way through the program's memory (sendfile(2)). At the
+	// file's end it returns io.EOF. What has to come from the disk first holds the
+	// thread meanwhile: callers keep n small, and so let the system read ahead.
+	// It fails with [ErrUnsupported], having sent nothing, if this backend or the
+	// file cannot: write what is read from it instead.
+	SendFile(op *Op, file syscall.RawConn, offset int64, n int) (sent int, err error, ok bool)
+
+	// RawRead calls fn with the descriptor until it returns true, and is in flight
+	// until there may be something to read whenever it returns false. RawWrite is
+	// the same for writing. A backend that has no readiness fails with
+	// [ErrUnsupported].
+	RawRead(op *Op, fn func(fd uintptr) bool) (err error, ok bool)
+	RawWrite(op *Op, fn func(fd uintptr) bool) (err error, ok bool)
+
+	// Control calls fn with the descriptor, which is valid only meanwhile. Unlike
+	// other methods it and those of Options may be called from any goroutine, as
+	// long as the endpoint is open.
+	Control(fn func(fd uintptr)) error
+
+	// Options are the socket's settings.
+	Options() Options
 
 	// Cancel withdraws op: its owner is not told of it any more. Nothing is
 	// lost: bytes that a backend had read already are kept for the next Read.
@@ -192,4 +220,14 @@ type Listener interface {
 	Detach() (net.Listener, error)
 	Addr() net.Addr
 	Close() error
+}
+
+// Options are settings of a socket, as methods of [net.TCPConn], which describes them.
+// What a kind of endpoint does not have fails with [ErrUnsupported].
+type Options interface {
+	SetKeepAliveConfig(net.KeepAliveConfig) error
+	SetNoDelay(bool) error
+	SetLinger(sec int) error
+	SetReadBuffer(bytes int) error
+	SetWriteBuffer(bytes int) error
 }

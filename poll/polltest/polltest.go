@@ -72,6 +72,14 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 		{"stale-event", testStaleEvent},
 		{"many-endpoints", testManyEndpoints},
 
+		{"writev", testWritev},
+		{"writev-errors", testWritevErrors},
+		{"send-file", testSendFile},
+		{"send-file-canceled", testSendFileCanceled},
+		{"send-file-errors", testSendFileErrors},
+		{"raw", testRaw},
+		{"options", testOptions},
+
 		{"pipe", testPipe},
 		{"pipe-ends", testPipeEnds},
 		{"pipe-half-close", testPipeHalfClose},

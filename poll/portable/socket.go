@@ -131,18 +131,38 @@ func (s *socket) fill() {
 // write takes some of p and starts to send it, unless the last write is not out
 // yet. Called with mu held.
 func (s *socket) write(p []byte) (n int, err error, ok bool) {
-	switch {
-	case s.writeErr != nil:
-		return 0, s.writeErr, true
-	case s.shut:
-		return 0, os.NewSyscallError("write", syscall.EPIPE), true
-	case s.writing:
-		return 0, nil, false
+	if err, ok := s.blocked(); err != nil || !ok {
+		return 0, err, ok
 	}
 	s.out = append(s.out[:0], p[:min(len(p), writeSize)]...)
 	s.writing = true
 	go s.flush()
 	return len(s.out), nil, true
+}
+
+// writev is write of several buffers.
+func (s *socket) writev(bufs [][]byte) (n int, err error, ok bool) {
+	if err, ok := s.blocked(); err != nil || !ok {
+		return 0, err, ok
+	}
+	s.out = s.out[:0]
+	for _, b := range bufs {
+		s.out = append(s.out, b[:min(len(b), writeSize-len(s.out))]...)
+	}
+	s.writing = true
+	go s.flush()
+	return len(s.out), nil, true
+}
+
+// blocked says why a write cannot begin: an error, or !ok while another is under way.
+func (s *socket) blocked() (err error, ok bool) {
+	switch {
+	case s.writeErr != nil:
+		return s.writeErr, true
+	case s.shut:
+		return os.NewSyscallError("write", syscall.EPIPE), true
+	}
+	return nil, !s.writing
 }
 
 // flush is the goroutine of a write.

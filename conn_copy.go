@@ -182,7 +182,7 @@ func copyConn(t *loop.Task, dst, src *Conn) (n int64, err error) {
 // writeBorrowed is Write of borrowed bytes. What is not taken at once is copied before
 // the task parks.
 func (c *Conn) writeBorrowed(t *loop.Task, p []byte) (n int, err error) {
-	s := &c.wr
+	s := c.writing()
 	if s.busy || !s.turn.Empty() || c.closed.Load() {
 		return writeCopy(c, p)
 	}
@@ -307,7 +307,7 @@ func (c *Conn) sendFile(t *loop.Task, f diskFile, offset, count int64) (n int64,
 	if err != nil {
 		return 0, err
 	}
-	s := &c.wr
+	s := c.writing()
 	if err := s.enter(t); err != nil {
 		return 0, c.opError("write", err)
 	}
@@ -377,7 +377,7 @@ func (c *Conn) copyFile(t *loop.Task, f io.ReaderAt, offset, count int64) (n int
 
 // writeInTurn is the inner part of Write.
 func (c *Conn) writeInTurn(t *loop.Task, p []byte) (n int, err error) {
-	s := &c.wr
+	s := c.writing()
 	for n < len(p) {
 		if err := c.usable(s); err != nil {
 			return n, err

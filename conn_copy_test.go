@@ -71,7 +71,7 @@ func collected(ctx context.Context, c net.Conn) *Task[[]byte] {
 }
 
 func TestConnEchoesItself(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		a, b, err := SocketPair()
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func TestConnEchoesItself(t *testing.T) {
 // A proxy with a slow receiver: bytes that were borrowed and not taken at once stay
 // what they were, though others use the loop's buffer meanwhile.
 func TestConnCopyKeepsBytesWhileParked(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		const size, pairs = 3 << 20, 4
 		return WithGroup(ctx, func(g *Group) error {
 			for i := range pairs {
@@ -169,7 +169,7 @@ func TestConnReadFromSendsFiles(t *testing.T) {
 		for _, where := range []string{"on", "off"} {
 			t.Run(name+"/"+where, func(t *testing.T) {
 				f := fileOf(t, want)
-				onLoop(t, func(ctx context.Context) error {
+				runMain(t, func(ctx context.Context) error {
 					c, other, err := peer(t, ctx)
 					if err != nil {
 						return err
@@ -206,7 +206,7 @@ func TestConnReadFromSendsFiles(t *testing.T) {
 
 func TestConnReadFromOtherReaders(t *testing.T) {
 	want := pattern(300_000)
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, other, err := peer(t, ctx)
 		if err != nil {
 			return err
@@ -255,7 +255,7 @@ func TestConnWriteToOtherWriters(t *testing.T) {
 	want := pattern(1 << 20)
 	for _, where := range []string{"on", "off"} {
 		t.Run(where, func(t *testing.T) {
-			onLoop(t, func(ctx context.Context) error {
+			runMain(t, func(ctx context.Context) error {
 				c, other, err := peer(t, ctx)
 				if err != nil {
 					return err
@@ -284,7 +284,7 @@ func TestConnWriteToOtherWriters(t *testing.T) {
 func TestSendFileSendsARange(t *testing.T) {
 	want := pattern(2 << 20)
 	f := fileOf(t, want)
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, other, err := peer(t, ctx)
 		if err != nil {
 			return err
@@ -322,7 +322,7 @@ func TestSendFileSendsARange(t *testing.T) {
 		}
 		return nil
 	})
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, _, err := peer(t, ctx)
 		if err != nil {
 			return err
@@ -343,7 +343,7 @@ func TestSendFileInterrupted(t *testing.T) {
 	for _, how := range []string{"canceled", "deadline", "reset"} {
 		t.Run(how, func(t *testing.T) {
 			f := fileOf(t, want)
-			onLoop(t, func(ctx context.Context) error {
+			runMain(t, func(ctx context.Context) error {
 				c, other, err := peer(t, ctx)
 				if err != nil {
 					return err
@@ -408,7 +408,7 @@ func TestSendFileInterrupted(t *testing.T) {
 // A big transfer to a fast peer lets other tasks run.
 func TestSendFileLetsOthersRun(t *testing.T) {
 	f := fileOf(t, make([]byte, 64<<20))
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, other, err := peer(t, ctx)
 		if err != nil {
 			return err

@@ -92,15 +92,15 @@ func (r rawConn) Control(fn func(fd uintptr)) error {
 
 // Read implements syscall.RawConn.
 func (r rawConn) Read(fn func(fd uintptr) bool) error {
-	return r.use("raw-read", &r.c.rd, fn, poll.Endpoint.RawRead, syscall.RawConn.Read)
+	return r.use("raw-read", (*Conn).reading, fn, poll.Endpoint.RawRead, syscall.RawConn.Read)
 }
 
 // Write implements syscall.RawConn.
 func (r rawConn) Write(fn func(fd uintptr) bool) error {
-	return r.use("raw-write", &r.c.wr, fn, poll.Endpoint.RawWrite, syscall.RawConn.Write)
+	return r.use("raw-write", (*Conn).writing, fn, poll.Endpoint.RawWrite, syscall.RawConn.Write)
 }
 
-func (r rawConn) use(op string, s *side, fn func(fd uintptr) bool,
+func (r rawConn) use(op string, side func(*Conn) *side, fn func(fd uintptr) bool,
 	on func(poll.Endpoint, *poll.Op, func(fd uintptr) bool) (error, bool),
 	offLoop func(syscall.RawConn, func(fd uintptr) bool) error,
 ) error {
@@ -120,7 +120,10 @@ func (r rawConn) use(op string, s *side, fn func(fd uintptr) bool,
 		}
 		return offLoop(rc, fn)
 	}
-	return c.opError(op, c.useRaw(t, s, fn, on))
+	if op == "raw-read" && c.rest.on {
+		return c.opError(op, ErrResting)
+	}
+	return c.opError(op, c.useRaw(t, side(c), fn, on))
 }
 
 func (c *Conn) useRaw(t *loop.Task, s *side, fn func(fd uintptr) bool,
@@ -158,7 +161,7 @@ func (c *Conn) WriteBuffers(bufs *net.Buffers) (n int64, err error) {
 	if off != nil {
 		return bufs.WriteTo(off)
 	}
-	s := &c.wr
+	s := c.writing()
 	if err := s.enter(t); err != nil {
 		return 0, c.opError("write", err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestConnOptionsOnAndOffTheLoop(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, _, err := peer(t, ctx)
 		if err != nil {
 			return err
@@ -39,7 +39,7 @@ func TestConnOptionsOnAndOffTheLoop(t *testing.T) {
 }
 
 func TestConnSetLingerResets(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, other, err := peer(t, ctx)
 		if err != nil {
 			return err
@@ -56,7 +56,7 @@ func TestConnSetLingerResets(t *testing.T) {
 }
 
 func TestConnSyscallConn(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, other, err := peer(t, ctx)
 		if err != nil {
 			return err
@@ -124,7 +124,7 @@ var _ syscall.Conn = (*Conn)(nil)
 func TestConnWriteBuffersConsumes(t *testing.T) {
 	for _, where := range []string{"on", "off"} {
 		t.Run(where, func(t *testing.T) {
-			onLoop(t, func(ctx context.Context) error {
+			runMain(t, func(ctx context.Context) error {
 				c, other, err := peer(t, ctx)
 				if err != nil {
 					return err
@@ -160,7 +160,7 @@ func TestConnWriteBuffersConsumes(t *testing.T) {
 }
 
 func TestConnWriteBuffersCanceledKeepsTheRest(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		c, other, err := peer(t, ctx)
 		if err != nil {
 			return err

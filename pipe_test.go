@@ -15,8 +15,8 @@ import (
 	"golang.org/x/net/nettest"
 )
 
-// onLoop runs fn as a task of a loop of its own.
-func onLoop(t testing.TB, fn func(ctx context.Context) error) {
+// runMain runs fn as a task of a loop of its own.
+func runMain(t testing.TB, fn func(ctx context.Context) error) {
 	t.Helper()
 	if err := Run(fn, WithoutSignals()); err != nil {
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func onLoop(t testing.TB, fn func(ctx context.Context) error) {
 }
 
 func TestPipeCarriesBytesBetweenTasks(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		r, w, err := Pipe()
 		if err != nil {
 			return err
@@ -49,7 +49,7 @@ func TestPipeWithoutReaderBreaks(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("another error there")
 	}
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		r, w, err := Pipe()
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func TestPipeWithoutReaderBreaks(t *testing.T) {
 }
 
 func TestPipeReadDeadlineAndCancellation(t *testing.T) {
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		r, w, err := Pipe()
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ func TestPipeCloseWriteReachesBothDescriptors(t *testing.T) {
 	}
 	for _, where := range []string{"on", "off"} {
 		t.Run(where, func(t *testing.T) {
-			onLoop(t, func(ctx context.Context) error {
+			runMain(t, func(ctx context.Context) error {
 				r, w, err := Pipe()
 				if err != nil {
 					return err
@@ -139,7 +139,7 @@ func TestOpenPipeRefusesRegularFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	onLoop(t, func(ctx context.Context) error {
+	runMain(t, func(ctx context.Context) error {
 		_, err := OpenPipe(f)
 		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "package file") {
 			t.Errorf("open: %v", err)

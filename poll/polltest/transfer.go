@@ -104,12 +104,12 @@ func testWritevErrors(r *Rig) {
 	c.(*net.TCPConn).SetLinger(0)
 	c.Close()
 	var err error
-	r.Until(func() bool {
-		if !op.Pending {
-			_, err, _ = e.Writev(&op.Op, [][]byte{Pattern(64 << 10), Pattern(64 << 10)})
-		}
-		return err != nil
-	})
+	for err == nil {
+		r.Await(op, func() (ok bool) {
+			_, err, ok = e.Writev(&op.Op, [][]byte{Pattern(64 << 10), Pattern(64 << 10)})
+			return ok
+		})
+	}
 	r.wantReset("writev", err)
 	r.Close(e)
 	_, err, _ = e.Writev(&op.Op, [][]byte{{1}})

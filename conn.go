@@ -386,16 +386,46 @@ type closeReader interface {
 
 func (c *Conn) shut(on func(poll.Endpoint) error, off func(closeReader) error) error {
 	if c.loop.k.OnLoop() && !c.closed.Load() {
-		return c.opError("shutdown", on(c.e))
+		c.mu.Lock()
+		err := on(c.e)
+		c.mu.Unlock()
+		if f := c.detachedFile(); f != nil && err == nil {
+			err = off(f)
+		}
+		return c.opError("shutdown", err)
 	}
 	d, err := c.detached()
 	if err != nil {
 		return c.opError("shutdown", err)
 	}
 	if d, ok := d.(closeReader); ok {
+		if c.detachedFile() != nil {
+			h := new(loop.Handle)
+			h.Init(loop.Func(func() {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				on(c.e)
+			}))
+			c.loop.k.Post(h)
+		}
 		return off(d)
 	}
 	return c.opError("shutdown", errors.ErrUnsupported)
+}
+
+// detachedFile returns what serves goroutines if that is a pipe's or another file's
+// duplicate. Unlike a socket, it is not shut down together with the endpoint.
+func (c *Conn) detachedFile() closeReader {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.off == nil {
+		return nil
+	}
+	f, ok := c.off.conn.(*poll.FileConn)
+	if !ok {
+		return nil
+	}
+	return f
 }
 
 // LocalAddr implements net.Conn.

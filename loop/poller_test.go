@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"net"
+	"os"
 
 	"github.com/rondo-go/rondo/poll"
 )
@@ -18,4 +19,6 @@ func (fakePoller) Connect(string, net.Addr, net.Addr) (poll.Endpoint, error) {
 }
 func (fakePoller) Listen(string, string, bool) (poll.Listener, error) { return nil, errNoIO }
 func (fakePoller) Adopt(net.Conn) (poll.Endpoint, error)              { return nil, errNoIO }
+func (fakePoller) Open(*os.File) (poll.Endpoint, error)               { return nil, errNoIO }
+func (fakePoller) Receive(poll.Handover) (poll.Endpoint, error)       { return nil, errNoIO }
 func (fakePoller) Close() error                                       { return nil }

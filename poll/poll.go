@@ -37,6 +37,8 @@ package poll
 import (
 	"errors"
 	"net"
+	"os"
+	"syscall"
 	"time"
 )
 
@@ -93,11 +95,41 @@ type Poller interface {
 	// closed, or c itself is kept. On an error c is untouched.
 	Adopt(c net.Conn) (Endpoint, error)
 
+	// Open takes over a file that is a stream and no socket of package net's: a
+	// pipe, a FIFO, a terminal or another device that can be waited for, or an
+	// inherited stream socket. The descriptor is duplicated and f closed, or f
+	// itself is kept; standard input, output and error stay open beside the
+	// duplicate, whose number would else go to the next file that is opened. On an
+	// error f is untouched.
+	//
+	// The file is set to non-blocking mode, which is a property of the open file
+	// that all its descriptors share, also those of other processes (fcntl(2),
+	// F_SETFL): a shell's other children, reading the same terminal, may find
+	// EAGAIN.
+	//
+	// A write to a pipe that nobody reads any more fails with EPIPE. Go ignores
+	// the SIGPIPE that comes with it, unless the program has asked for it.
+	//
+	// Errors: [ErrUnsupported] for what is always ready, such as a regular file.
+	Open(f *os.File) (Endpoint, error)
+
+	// Receive takes in an endpoint that another poller of the same kind has
+	// released. On an error h is untouched, and still to be closed.
+	Receive(h Handover) (Endpoint, error)
+
 	// Close releases the poller. Endpoints must have been closed before.
 	Close() error
 }
 
-// An Endpoint is a connected (or connecting) stream socket.
+// A Handover is an endpoint between two pollers: [Endpoint.Release] has taken it out
+// of one, [Poller.Receive] takes it in at another, on any thread. It belongs to one
+// goroutine at a time, as the endpoint does to its loop.
+type Handover interface {
+	// Close closes the connection instead: nobody is to receive it.
+	Close() error
+}
+
+// An Endpoint is a connected (or connecting) stream socket, or another stream.
 type Endpoint interface {
 	// Connected collects the connection that Poller.Connect began. The error
 	// is that of the system (ECONNREFUSED and so on), unwrapped.
@@ -108,7 +140,7 @@ type Endpoint interface {
 	Read(op *Op, p []byte) (n int, err error, ok bool)
 
 	// Borrow is Read into a buffer of the poller's own, which holds until the
-	// next call of any method of this poller or of its endpoints.
+	// next Borrow or Wait of this poller.
 	Borrow(op *Op) (p []byte, err error, ok bool)
 
 	// Readable is done when a Read would be: when there are bytes, the end or an
@@ -121,12 +153,41 @@ type Endpoint interface {
 	// done at once.
 	Write(op *Op, p []byte) (n int, err error, ok bool)
 
+	// Writev is Write of several buffers, in order: it writes some of them, at
+	// least one byte.
+	Writev(op *Op, bufs [][]byte) (n int, err error, ok bool)
+
+	// SendFile writes some of a file's bytes, at least one and at most n, from
+	// offset on, without a way through the program's memory (sendfile(2)). At the
+	// file's end it returns io.EOF. What has to come from the disk first holds the
+	// thread meanwhile: callers keep n small, and so let the system read ahead.
+	// It fails with [ErrUnsupported], having sent nothing, if this backend or the
+	// file cannot: write what is read from it instead.
+	SendFile(op *Op, file syscall.RawConn, offset int64, n int) (sent int, err error, ok bool)
+
+	// RawRead calls fn with the descriptor until it returns true, and is in flight
+	// until there may be something to read whenever it returns false. RawWrite is
+	// the same for writing. A backend that has no readiness fails with
+	// [ErrUnsupported].
+	RawRead(op *Op, fn func(fd uintptr) bool) (err error, ok bool)
+	RawWrite(op *Op, fn func(fd uintptr) bool) (err error, ok bool)
+
+	// Control calls fn with the descriptor, which is valid only meanwhile. Unlike
+	// other methods it and those of Options may be called from any goroutine, as
+	// long as the endpoint is open.
+	Control(fn func(fd uintptr)) error
+
+	// Options are the socket's settings.
+	Options() Options
+
 	// Cancel withdraws op: its owner is not told of it any more. Nothing is
 	// lost: bytes that a backend had read already are kept for the next Read.
 	// It does nothing if op is not in flight.
 	Cancel(op *Op)
 
-	// CloseRead and CloseWrite shut one side down.
+	// CloseRead and CloseWrite shut one side down. Of a pipe the only side is the
+	// descriptor, which is closed; what is open for both but no socket has no
+	// sides, and they fail with [ErrUnsupported].
 	CloseRead() error
 	CloseWrite() error
 
@@ -134,6 +195,12 @@ type Endpoint interface {
 	// Go's runtime poller and usable from any goroutine without the loop. The
 	// endpoint goes on; the socket is closed when both are.
 	Detach() (net.Conn, error)
+
+	// Release takes the endpoint out of its poller without closing the connection,
+	// for another poller to receive. Operations in flight are withdrawn without a
+	// word to their owners, and lose nothing; the endpoint is closed. One that is
+	// still connecting cannot be released. On an error the endpoint is untouched.
+	Release() (Handover, error)
 
 	LocalAddr() net.Addr
 	RemoteAddr() net.Addr
@@ -153,4 +220,14 @@ type Listener interface {
 	Detach() (net.Listener, error)
 	Addr() net.Addr
 	Close() error
+}
+
+// Options are settings of a socket, as methods of [net.TCPConn], which describes them.
+// What a kind of endpoint does not have fails with [ErrUnsupported].
+type Options interface {
+	SetKeepAliveConfig(net.KeepAliveConfig) error
+	SetNoDelay(bool) error
+	SetLinger(sec int) error
+	SetReadBuffer(bytes int) error
+	SetWriteBuffer(bytes int) error
 }

@@ -54,9 +54,34 @@ func Send(fd int, p []byte) (n int, errno syscall.Errno) {
 	}
 }
 
-// Dup duplicates a descriptor. The duplicate is closed on exec.
+// Read reads from a descriptor that is no socket, in non-blocking mode: there is no
+// flag that makes one read so. P must not be empty. N is 0 at the end of the stream.
+func Read(fd int, p []byte) (n int, errno syscall.Errno) {
+	return transfer(unix.SYS_READ, fd, p)
+}
+
+// Write writes to such a descriptor. To a pipe without readers it answers EPIPE, and
+// the SIGPIPE that comes along is dropped by Go's handler. P must not be empty.
+func Write(fd int, p []byte) (n int, errno syscall.Errno) {
+	return transfer(unix.SYS_WRITE, fd, p)
+}
+
+func transfer(call uintptr, fd int, p []byte) (n int, errno syscall.Errno) {
+	for {
+		r, _, errno := syscall.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		if errno == 0 {
+			return int(r), 0
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
+	}
+}
+
+// Dup duplicates a descriptor. The duplicate is closed on exec, and its number is none
+// of the standard three, whatever of those is closed.
 func Dup(fd int) (int, error) {
-	d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return -1, os.NewSyscallError("fcntl", err)
 	}
@@ -71,6 +96,22 @@ func Close(fd int) error {
 		return nil
 	}
 	return os.NewSyscallError("close", err)
+}
+
+// DeadEnd makes an end of a pipe whose other end is closed: the writing end, if
+// writing, on which each write fails with EPIPE, or else the reading end, which is at
+// the end of the stream.
+func DeadEnd(writing bool) (fd int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return -1, os.NewSyscallError("pipe2", err)
+	}
+	if writing {
+		Close(ends[0])
+		return ends[1], nil
+	}
+	Close(ends[1])
+	return ends[0], nil
 }
 
 // Eventfd makes a non-blocking event counter (eventfd(2)).

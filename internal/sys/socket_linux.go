@@ -13,18 +13,22 @@ import (
 // The backlog that listen is asked for. The kernel clips it to net.core.somaxconn.
 const backlog = 4096
 
-// Socket makes a stream socket that is non-blocking and closed on exec, with
-// Nagle's delay off if it is a TCP socket.
+// Socket makes a stream socket that is non-blocking and closed on exec. A TCP socket
+// is set as package net sets its connections: Nagle's delay is off, and keep-alive on.
 func Socket(family int) (fd int, err error) {
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	if family != Unix {
-		// A listener's connections inherit it.
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		// A listener's connections inherit all of them.
+		err := SetNoDelay(fd, true)
+		if err == nil {
+			err = SetKeepAlive(fd, net.KeepAliveConfig{Enable: true})
+		}
+		if err != nil {
 			Close(fd)
-			return -1, os.NewSyscallError("setsockopt", err)
+			return -1, err
 		}
 	}
 	return fd, nil
@@ -62,14 +66,8 @@ func SocketError(fd int) syscall.Errno {
 	return syscall.Errno(n)
 }
 
-// IsStream says whether fd is a stream socket, and IsTCP whether it is plain TCP
-// (Unix sockets, and Multipath TCP, which is a protocol of its own, are not).
-func IsStream(fd int) bool {
-	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	return err == nil && n == unix.SOCK_STREAM
-}
-
-// IsTCP: see [IsStream].
+// IsTCP says whether fd is a plain TCP socket (Unix sockets, and Multipath TCP, which
+// is a protocol of its own, are not).
 func IsTCP(fd int) bool {
 	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	return err == nil && n == unix.IPPROTO_TCP

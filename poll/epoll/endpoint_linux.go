@@ -12,9 +12,10 @@ import (
 	"github.com/rondo-go/rondo/poll"
 )
 
-// An endpoint is a stream socket.
+// An endpoint is a stream socket, or a file.
 type endpoint struct {
 	watch
+	file       bool          // no socket: read(2) and write(2); never changes
 	connecting bool          // Connected has not been collected
 	connectErr syscall.Errno // what connect(2) said: EINPROGRESS, 0 or an error
 
@@ -134,7 +135,7 @@ func (e *endpoint) recv(op *poll.Op, p []byte) (n int, err error, ok bool) {
 		return 0, net.ErrClosed, true
 	}
 	if e.bits&readable != 0 {
-		n, errno := sys.Recv(int(e.fd), p)
+		n, errno := e.receive(p)
 		switch {
 		case n > 0:
 			if n < len(p) && e.bits&probing == 0 {
@@ -147,7 +148,7 @@ func (e *endpoint) recv(op *poll.Op, p []byte) (n int, err error, ok bool) {
 			return 0, io.EOF, true
 		case errno != syscall.EAGAIN:
 			e.settle(&e.reading)
-			return 0, os.NewSyscallError("recv", errno), true
+			return 0, os.NewSyscallError(e.call("recv", "read"), errno), true
 		}
 		e.bits &^= readable
 	}
@@ -171,6 +172,28 @@ func (e *endpoint) Readable(op *poll.Op) (ok bool) {
 	return false
 }
 
+func (e *endpoint) receive(p []byte) (int, syscall.Errno) {
+	if e.file {
+		return sys.Read(int(e.fd), p)
+	}
+	return sys.Recv(int(e.fd), p)
+}
+
+func (e *endpoint) send(p []byte) (int, syscall.Errno) {
+	if e.file {
+		return sys.Write(int(e.fd), p)
+	}
+	return sys.Send(int(e.fd), p)
+}
+
+// call names the system call of a socket or of a file.
+func (e *endpoint) call(socket, file string) string {
+	if e.file {
+		return file
+	}
+	return socket
+}
+
 // Write implements [poll.Endpoint].
 func (e *endpoint) Write(op *poll.Op, p []byte) (n int, err error, ok bool) {
 	if len(p) == 0 {
@@ -180,17 +203,17 @@ func (e *endpoint) Write(op *poll.Op, p []byte) (n int, err error, ok bool) {
 		return 0, net.ErrClosed, true
 	}
 	if e.bits&writable != 0 {
-		n, errno := sys.Send(int(e.fd), p)
+		n, errno := e.send(p)
 		switch {
 		case errno == 0:
-			if n < len(p) {
+			if n < len(p) && !e.file {
 				e.bits &^= writable
 			}
 			e.settle(&e.writing)
 			return n, nil, true
 		case errno != syscall.EAGAIN:
 			e.settle(&e.writing)
-			return 0, os.NewSyscallError("send", errno), true
+			return 0, os.NewSyscallError(e.call("send", "write"), errno), true
 		}
 		e.bits &^= writable
 	}
@@ -203,6 +226,9 @@ func (e *endpoint) CloseRead() error {
 	if e.fd < 0 {
 		return net.ErrClosed
 	}
+	if e.file {
+		return e.closeSide(os.O_RDONLY)
+	}
 	e.bits |= readable | probing
 	return sys.CloseRead(int(e.fd))
 }
@@ -211,6 +237,9 @@ func (e *endpoint) CloseRead() error {
 func (e *endpoint) CloseWrite() error {
 	if e.fd < 0 {
 		return net.ErrClosed
+	}
+	if e.file {
+		return e.closeSide(os.O_WRONLY)
 	}
 	e.bits |= writable
 	return sys.CloseWrite(int(e.fd))
@@ -221,6 +250,9 @@ func (e *endpoint) Detach() (net.Conn, error) {
 	f, err := e.dup()
 	if err != nil {
 		return nil, fmt.Errorf("detach %v: %w", e.RemoteAddr(), err)
+	}
+	if e.file {
+		return e.fileConn(f)
 	}
 	defer f.Close()
 	return net.FileConn(f)

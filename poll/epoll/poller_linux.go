@@ -35,6 +35,7 @@ type Poller struct {
 	slots  []slot
 	free   []int32 // slots without a watch
 	lent   []byte  // the buffer of Borrow
+	vector sys.Vector
 	events [maxEvents]sys.EpollEvent
 
 	// Wake writes to the eventfd only if it finds the loop's thread sleeping, and

@@ -28,6 +28,7 @@ package epoll
 //   - A Unix socket: a receive stops short behind a message that carried descriptors.
 //     The bit is set from the start, as it is for what is not plain TCP (MPTCP).
 //   - The endpoint has itself shut its reading side down.
+//   - A pipe or a terminal: a read(2) stops short at a packet or a line (pipe(7)).
 //
 // A short write is no such trouble: the kernel marks the socket as out of space
 // whenever it takes less than it was given, and reports when there is space.
@@ -85,20 +86,25 @@ func (w *watch) add() error {
 	return nil
 }
 
-// close ends the watch and closes the descriptor. It is taken out of epoll by
+// remove ends the watch, and leaves the descriptor open. It is taken out of epoll by
 // name, because epoll watches the open socket, which outlives the descriptor if
 // that has been duplicated (Detach, a child process).
-func (w *watch) close() error {
-	if w.fd < 0 {
-		return net.ErrClosed
-	}
+func (w *watch) remove() error {
 	w.settle(&w.reading)
 	w.settle(&w.writing)
 	s := &w.p.slots[w.slot]
 	s.w = nil
 	s.gen++
 	w.p.free = append(w.p.free, w.slot)
-	err := sys.EpollDelete(w.p.epfd, int(w.fd))
+	return sys.EpollDelete(w.p.epfd, int(w.fd))
+}
+
+// close ends the watch and closes the descriptor.
+func (w *watch) close() error {
+	if w.fd < 0 {
+		return net.ErrClosed
+	}
+	err := w.remove()
 	if e := sys.Close(int(w.fd)); e != nil {
 		err = e
 	}

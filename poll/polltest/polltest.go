@@ -72,6 +72,28 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 		{"stale-event", testStaleEvent},
 		{"many-endpoints", testManyEndpoints},
 
+		{"writev", testWritev},
+		{"writev-errors", testWritevErrors},
+		{"send-file", testSendFile},
+		{"send-file-canceled", testSendFileCanceled},
+		{"send-file-errors", testSendFileErrors},
+		{"raw", testRaw},
+		{"options", testOptions},
+
+		{"pipe", testPipe},
+		{"pipe-ends", testPipeEnds},
+		{"pipe-half-close", testPipeHalfClose},
+		{"pipe-canceled", testPipeCanceled},
+		{"pipe-detach", testPipeDetach},
+		{"open-refuses-what-is-always-ready", testOpenRefuses},
+		{"open-socket", testOpenSocket},
+
+		{"release-and-receive", testRelease},
+		{"release-with-operations-in-flight", testReleaseInFlight},
+		{"release-detached", testReleaseDetached},
+		{"release-closed-by-nobody", testReleaseClose},
+		{"release-errors", testReleaseErrors},
+
 		{"adopt", testAdopt},
 		{"detach", testDetach},
 		{"detach-outlives-endpoint", testDetachOutlives},
@@ -89,7 +111,7 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 					t.Errorf("close: %v", err)
 				}
 			}()
-			test.run(&Rig{TB: t, P: p})
+			test.run(&Rig{TB: t, P: p, New: newPoller})
 		})
 	}
 }
@@ -97,7 +119,8 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 // A Rig drives a poller from a test or a benchmark, which is its loop's thread.
 type Rig struct {
 	testing.TB
-	P poll.Poller
+	P   poll.Poller
+	New func() (poll.Poller, error) // makes another; nil if the test needs only one
 }
 
 // An Op is an operation with an owner that checks what the contract says about

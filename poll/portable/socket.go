@@ -45,11 +45,11 @@ const (
 // A socket is a connection, shared by an endpoint and what was detached from it. It
 // is closed when all of them are.
 type socket struct {
-	p    *Poller
 	conn net.Conn
-	r, w *slot // the endpoint's, named to the poller as completed
 
 	mu      sync.Mutex
+	p       *Poller       // the endpoint's; nil between two pollers
+	r, w    *slot         // the endpoint's, named to the poller as completed
 	changed chan struct{} // closed at the next change, for users off the loop; nil if nobody waits
 	refs    int           // open users
 
@@ -125,25 +125,44 @@ func (s *socket) fill() {
 		s.readErr = cause(err)
 	}
 	s.change()
-	s.mu.Unlock()
-	s.p.complete(s.r)
+	s.tell(s.r)
 }
 
 // write takes some of p and starts to send it, unless the last write is not out
 // yet. Called with mu held.
 func (s *socket) write(p []byte) (n int, err error, ok bool) {
-	switch {
-	case s.writeErr != nil:
-		return 0, s.writeErr, true
-	case s.shut:
-		return 0, os.NewSyscallError("write", syscall.EPIPE), true
-	case s.writing:
-		return 0, nil, false
+	if err, ok := s.blocked(); err != nil || !ok {
+		return 0, err, ok
 	}
 	s.out = append(s.out[:0], p[:min(len(p), writeSize)]...)
 	s.writing = true
 	go s.flush()
 	return len(s.out), nil, true
+}
+
+// writev is write of several buffers.
+func (s *socket) writev(bufs [][]byte) (n int, err error, ok bool) {
+	if err, ok := s.blocked(); err != nil || !ok {
+		return 0, err, ok
+	}
+	s.out = s.out[:0]
+	for _, b := range bufs {
+		s.out = append(s.out, b[:min(len(b), writeSize-len(s.out))]...)
+	}
+	s.writing = true
+	go s.flush()
+	return len(s.out), nil, true
+}
+
+// blocked says why a write cannot begin: an error, or !ok while another is under way.
+func (s *socket) blocked() (err error, ok bool) {
+	switch {
+	case s.writeErr != nil:
+		return s.writeErr, true
+	case s.shut:
+		return os.NewSyscallError("write", syscall.EPIPE), true
+	}
+	return nil, !s.writing
 }
 
 // flush is the goroutine of a write.
@@ -165,8 +184,16 @@ func (s *socket) flush() {
 		s.p.lingering.Done()
 	}
 	s.change()
+	s.tell(s.w)
+}
+
+// tell unlocks the socket, and names one of its slots to its poller.
+func (s *socket) tell(side *slot) {
+	p := s.p
 	s.mu.Unlock()
-	s.p.complete(s.w)
+	if p != nil {
+		p.complete(side)
+	}
 }
 
 // closeRead and closeWrite shut one side down.
@@ -180,6 +207,11 @@ func (s *socket) closeRead() error {
 func (s *socket) closeWrite() error {
 	if _, ok := s.conn.(interface{ CloseWrite() error }); !ok {
 		return fmt.Errorf("close write side of %T: %w", s.conn, poll.ErrUnsupported)
+	}
+	if f, ok := s.conn.(*poll.FileConn); ok {
+		if err := f.Sides(); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +237,7 @@ func (s *socket) release(waitFor bool) error {
 		return nil
 	}
 	if s.writing {
-		if waitFor {
+		if waitFor && s.p != nil {
 			s.lingering = true
 			s.p.lingering.Add(1)
 		}

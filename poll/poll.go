@@ -93,6 +93,9 @@ type Poller interface {
 	// closed, or c itself is kept. On an error c is untouched.
 	Adopt(c net.Conn) (Endpoint, error)
 
+	PacketPoller
+	WatchPoller
+
 	// Close releases the poller. Endpoints must have been closed before.
 	Close() error
 }

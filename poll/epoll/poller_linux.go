@@ -33,8 +33,10 @@ const (
 type Poller struct {
 	epfd   int
 	slots  []slot
-	free   []int32 // slots without a watch
-	lent   []byte  // the buffer of Borrow
+	free   []int32  // slots without a watch
+	lent   []byte   // the buffer of Borrow
+	name   sys.Name // of one datagram
+	batch  *sys.Batch
 	events [maxEvents]sys.EpollEvent
 
 	// Wake writes to the eventfd only if it finds the loop's thread sleeping, and

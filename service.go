@@ -212,9 +212,7 @@ func (v *service) closeAll(reset bool) {
 	}
 	for _, c := range all {
 		if reset {
-			if l, ok := any(c).(interface{ SetLinger(int) error }); ok {
-				l.SetLinger(0)
-			}
+			c.SetLinger(0)
 		}
 		c.Close()
 	}

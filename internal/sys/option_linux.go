@@ -64,16 +64,6 @@ func SetLinger(fd, sec int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &l))
 }
 
-// SetReadBuffer and SetWriteBuffer size the system's buffers.
-func SetReadBuffer(fd, bytes int) error {
-	return setOption(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bytes)
-}
-
-// SetWriteBuffer: see [SetReadBuffer].
-func SetWriteBuffer(fd, bytes int) error {
-	return setOption(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes)
-}
-
 func setOption(fd, level, name, value int) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value))
 }

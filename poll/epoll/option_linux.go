@@ -81,12 +81,12 @@ func (o options) SetReadBuffer(bytes int) error {
 	if err := o.usable(); err != nil {
 		return err
 	}
-	return sys.SetReadBuffer(int(o.e.fd), bytes)
+	return sys.SetReadBuffer(uintptr(o.e.fd), bytes)
 }
 
 func (o options) SetWriteBuffer(bytes int) error {
 	if err := o.usable(); err != nil {
 		return err
 	}
-	return sys.SetWriteBuffer(int(o.e.fd), bytes)
+	return sys.SetWriteBuffer(uintptr(o.e.fd), bytes)
 }

@@ -219,7 +219,7 @@ func (s *Stream) ReadUntil(separators ...[]byte) ([]byte, error) {
 	seen := 0 // no separator begins before it
 	for {
 		b := s.buf[s.r:s.w]
-		if start, end := findFirst(b, seen, separators); end > 0 {
+		if start, end := findFirst(b, seen, longest, separators); end > 0 {
 			if start > s.limit {
 				return nil, &LimitOverrunError{start, s.limit}
 			}
@@ -236,22 +236,33 @@ func (s *Stream) ReadUntil(separators ...[]byte) ([]byte, error) {
 
 // findFirst finds the separator in b[from:] that ends first, and of several the
 // shortest. End is 0 if there is none.
-func findFirst(b []byte, from int, separators [][]byte) (start, end int) {
-	for _, sep := range separators {
-		within := b[from:]
-		if end > 0 {
-			within = b[from:end]
+func findFirst(b []byte, from, longest int, separators [][]byte) (start, end int) {
+	if len(separators) == 1 {
+		if i := bytes.Index(b[from:], separators[0]); i >= 0 {
+			return from + i, from + i + len(separators[0])
 		}
-		i := bytes.Index(within, sep)
-		if i < 0 {
-			continue
-		}
-		i += from
-		if e := i + len(sep); end == 0 || e < end || e == end && i > start {
-			start, end = i, e
-		}
+		return 0, 0
 	}
-	return start, end
+	// One that does not occur must not have all of the buffer searched for each
+	// message, so they are looked for together, in larger and larger parts.
+	for size := 256 + longest; ; size *= 2 {
+		to := min(len(b), from+size)
+		for _, sep := range separators {
+			i := bytes.Index(b[from:to], sep)
+			if i < 0 {
+				continue
+			}
+			i += from
+			if e := i + len(sep); end == 0 || e < end || e == end && i > start {
+				start, end = i, e
+				to = e
+			}
+		}
+		if end > 0 || to == len(b) {
+			return start, end
+		}
+		from = to + 1 - longest
+	}
 }
 
 // ReadExactly returns the next n bytes, parking until all are there. The result

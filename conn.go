@@ -285,6 +285,33 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 }
 
+// tryWrite writes what the system takes of p at once. It is for the loop's thread,
+// also outside of tasks; while another one writes, nothing is taken.
+func (c *Conn) tryWrite(p []byte) (n int, err error) {
+	if c.closed.Load() {
+		return 0, c.opError("write", net.ErrClosed)
+	}
+	s := c.writing()
+	if s.busy {
+		return 0, nil
+	}
+	if err := c.usable(s); err != nil {
+		return 0, c.opError("write", err)
+	}
+	for n < len(p) {
+		k, err, ok := c.e.Write(&s.op, p[n:])
+		if !ok {
+			c.e.Cancel(&s.op)
+			break
+		}
+		n += k
+		if err != nil {
+			return n, c.opError("write", err)
+		}
+	}
+	return n, nil
+}
+
 // Stale says, without parking, whether the connection cannot be used for a new
 // exchange: its peer has closed it, or has sent something unasked. It is for
 // tasks, and for connections that nobody is reading.

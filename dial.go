@@ -3,9 +3,9 @@ package rondo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/rondo-go/rondo/loop"
@@ -16,16 +16,25 @@ import (
 type Dialer struct {
 	// Timeout bounds the whole of a Dial. Zero: no bound but the context's.
 	Timeout time.Duration
-	// LocalAddr is the address to connect from, or nil.
+	// FallbackDelay is how long the address before is waited for until the next
+	// one of a name is tried beside it (RFC 8305). Zero: 250 ms; negative: until
+	// it has failed.
+	FallbackDelay time.Duration
+	// LocalAddr is the address to connect from, or nil. Only addresses of its
+	// family are tried.
 	LocalAddr net.Addr
-	// Resolver looks names up, off the loop. Nil: net.DefaultResolver.
-	Resolver *net.Resolver
+	// Resolver looks names up. Nil: net.DefaultResolver.
+	Resolver Resolver
 }
 
+// defaultFallbackDelay is the Connection Attempt Delay of RFC 8305, section 5.
+const defaultFallbackDelay = 250 * time.Millisecond
+
 // Dial connects to address on network tcp, tcp4, tcp6 or unix, parking the task
-// meanwhile. A host that is an IP literal is used at once; a name is looked up
-// off the loop, and its addresses are tried in order. If the task is canceled,
-// nothing stays open.
+// meanwhile. A host that is an IP literal is used at once; a name is looked up as
+// [Resolve] does. Of its addresses, IPv6 and IPv4 in turn, each is tried when the
+// one before has failed or has not answered for 250 ms; the first connection
+// counts and the others are closed. If the task is canceled, nothing stays open.
 //
 // Errors: a *net.OpError with the system's error (of several addresses, all of
 // them); those of [Sleep].
@@ -102,27 +111,25 @@ func (d *Dialer) dialNameWithin(ctx context.Context, t *loop.Task, network, addr
 	return nil, err
 }
 
-// dialName looks a name up and tries its addresses in order.
+// dialName looks a name up and connects to one of its addresses.
 func (d *Dialer) dialName(ctx context.Context, t *loop.Task, network, address string) (*Conn, error) {
 	addrs, err := d.resolve(ctx, network, address)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, dialError(network, address, err)
+	case len(addrs) == 1:
+		return dialAddr(ctx, t, network, d.LocalAddr, addrs[0], 0)
 	}
-	var errs []error
-	for _, a := range addrs {
-		c, err := dialAddr(ctx, t, network, d.LocalAddr, a, 0)
-		if err == nil {
-			return c, nil
-		}
-		errs = append(errs, err)
-		if isCancellation(err) || ctx.Err() != nil {
-			break
-		}
+	delay := d.FallbackDelay
+	if delay == 0 {
+		delay = defaultFallbackDelay
 	}
-	if len(errs) == 1 {
-		return nil, errs[0]
+	c, err := dialRace(ctx, t, network, d.LocalAddr, addrs, delay)
+	var oe *net.OpError
+	if err != nil && !errors.As(err, &oe) {
+		err = dialError(network, address, err)
 	}
-	return nil, errors.Join(errs...)
+	return c, err
 }
 
 // dialAddr connects to one address, for at most limit if that is not zero.
@@ -171,52 +178,27 @@ func connect(ctx context.Context, t *loop.Task, network string, local, remote ne
 
 // resolve turns a name into the addresses to try, in order.
 func (d *Dialer) resolve(ctx context.Context, network, address string) ([]net.Addr, error) {
-	switch network {
-	case "tcp", "tcp4", "tcp6":
-	default:
+	if !strings.HasPrefix(network, "tcp") {
 		return nil, net.UnknownNetworkError(network)
-	}
-	host, service, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
 	}
 	r := d.Resolver
 	if r == nil {
 		r = net.DefaultResolver
 	}
-	type answer struct {
-		ips  []netip.Addr
-		port int
-	}
-	// The look-up is not canceled with the task, but bounded by its own timeouts.
-	found, err := ToThread(ctx, func() (a answer, err error) {
-		ctx := context.Background()
-		if a.port, err = r.LookupPort(ctx, network, service); err != nil {
-			return a, err
-		}
-		if host == "" {
-			a.ips = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}
-			return a, nil
-		}
-		ipnet := "ip"
-		switch network {
-		case "tcp4":
-			ipnet = "ip4"
-		case "tcp6":
-			ipnet = "ip6"
-		}
-		a.ips, err = r.LookupNetIP(ctx, ipnet, host)
-		return a, err
-	})
+	found, err := resolve(ctx, r, network, address)
 	if err != nil {
 		return nil, err
 	}
+	local, bound := d.LocalAddr.(*net.TCPAddr)
+	bound = bound && local.IP != nil
 	var addrs []net.Addr
-	for _, ip := range found.ips {
-		addrs = append(addrs, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), uint16(found.port))))
+	for _, a := range interleave(found) {
+		if !bound || a.Addr().Is4() == (local.IP.To4() != nil) {
+			addrs = append(addrs, net.TCPAddrFromAddrPort(a))
+		}
 	}
 	if len(addrs) == 0 {
-		return nil, fmt.Errorf("no address for %s", host)
+		return nil, &net.AddrError{Err: "no address of the family of " + local.String(), Addr: address}
 	}
 	return addrs, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"sync/atomic"
 
 	"github.com/rondo-go/rondo/loop"
 )
@@ -27,7 +29,9 @@ type Loop struct {
 	debug      *debugging // or nil
 	logs       bool       // the handler is logReport
 	family     []*Loop    // of the run, the first being main's; nil: just this one
-	canceling  []*core    // on whose behalf a request to cancel is on its way; see cycle.go
+	signals    map[os.Signal]*signalWatch
+	interrupts atomic.Int32 // how many take SIGINT from Run; of any goroutine
+	canceling  []*core      // on whose behalf a request to cancel is on its way; see cycle.go
 }
 
 // A closer is something with a descriptor, closed at the latest with the loop.
@@ -157,6 +161,7 @@ func (l *Loop) Close() error {
 		return nil
 	}
 	err := l.closeGenerators()
+	l.closeSignals()
 	if l.debug != nil {
 		l.reportLeft()
 	}

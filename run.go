@@ -60,7 +60,8 @@ var ErrDeadlock = loop.ErrDeadlock
 // for. It is asyncio's run.
 //
 // The first SIGINT cancels main, and Run then returns [ErrInterrupted] (joined
-// with main's error); the second ends the process as usual. Several Runs may go
+// with main's error); the second ends the process as usual. A handler of one's own
+// ([Loop.AddSignalHandler], [Signals]) replaces that. Several Runs may go
 // on at once, on goroutines of their own.
 //
 // If main calls runtime.Goexit, as a test's FailNow does, Run cleans up and does
@@ -144,20 +145,26 @@ func (r *Runner) Close() error {
 }
 
 // onInterrupt calls f on the loop at the first SIGINT, and leaves the second to
-// the system.
+// the system. Those that a handler takes do not count.
 func (l *Loop) onInterrupt(f func()) (stop func()) {
 	c := make(chan os.Signal, 1)
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	signal.Notify(c, os.Interrupt)
 	wg.Go(func() {
-		select {
-		case <-c:
-			signal.Stop(c)
-			h := new(loop.Handle)
-			h.Init(loop.Func(f))
-			l.k.Post(h)
-		case <-quit:
+		for {
+			select {
+			case <-c:
+				if l.interrupts.Load() > 0 {
+					continue // the program handles it
+				}
+				signal.Stop(c)
+				h := new(loop.Handle)
+				h.Init(loop.Func(f))
+				l.k.Post(h)
+			case <-quit:
+			}
+			return
 		}
 	})
 	return func() {

@@ -254,7 +254,7 @@ func TestFileWriteIsNotCutShort(t *testing.T) {
 			return struct{}{}, rondo.Sleep(ctx, 0) // delivers what came meanwhile
 		})
 		buf := make([]byte, len(data))
-		k, err := r.Read(buf) // so it has begun
+		k, err := rondo.ToThread(ctx, func() (int, error) { return r.Read(buf) }) // so it has begun
 		if err != nil {
 			return err
 		}

@@ -476,3 +476,31 @@ func TestProcessIsWaitedForOnTheVirtualClock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestProcessInTheForegroundStaysInTheGroup(t *testing.T) {
+	runTidy(t, func(ctx context.Context) error {
+		for _, foreground := range []bool{false, true} {
+			p := rondo.Command(ctx, "sleep", "1000")
+			p.Foreground = foreground
+			if err := p.Start(); err != nil {
+				return err
+			}
+			group, err := syscall.Getpgid(p.PID())
+			if err != nil || (group == syscall.Getpgrp()) != foreground || (group == p.PID()) == foreground {
+				t.Errorf("foreground %v: the group is %d, %v", foreground, group, err)
+			}
+			p.Close()
+		}
+		return nil
+	})
+}
+
+func TestProcessCloseWithoutStartClosesThePipes(t *testing.T) {
+	runTidy(t, func(ctx context.Context) error {
+		p := rondo.Command(ctx, "cat")
+		_, err := p.StdinPipe()
+		_, oerr := p.StdoutPipe()
+		_, eerr := p.StderrPipe()
+		return errors.Join(err, oerr, eerr, p.Close(), p.Close())
+	})
+}

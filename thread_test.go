@@ -11,7 +11,7 @@ func TestInExecutorShieldedWaitsForTheOutcome(t *testing.T) {
 	for name, e := range map[string]Executor{"goroutine": nil, "pool": pool} {
 		t.Run(name, func(t *testing.T) {
 			virtually(t, func(ctx context.Context) error {
-				gate := make(chan int)
+				gate := make(chan int, 1)
 				var got int
 				var err, next error
 				x := Spawn(ctx, func(ctx context.Context) (int, error) {

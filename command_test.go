@@ -316,27 +316,34 @@ func family(ctx context.Context, t *testing.T, line string) (*rondo.Process, str
 const sleepingFamily = "sleep 1000 & echo $!; wait"
 
 func TestProcessIsEndedWithItsFamilyWhenCanceled(t *testing.T) {
-	runTidy(t, func(ctx context.Context) error {
-		var pid string
-		x := rondo.Spawn(ctx, func(ctx context.Context) (struct{}, error) {
-			var p *rondo.Process
-			p, pid = family(ctx, t, sleepingFamily)
-			defer p.Close()
-			_, err := p.Wait(ctx)
-			return struct{}{}, err
+	for name, line := range map[string]string{
+		"gentle":   sleepingFamily,
+		"stubborn": `sh -c 'trap "" TERM; echo $$; exec sleep 1000' & wait`, // only the shell ends when it is asked to
+	} {
+		t.Run(name, func(t *testing.T) {
+			runTidy(t, func(ctx context.Context) error {
+				var pid string
+				x := rondo.Spawn(ctx, func(ctx context.Context) (struct{}, error) {
+					var p *rondo.Process
+					p, pid = family(ctx, t, line)
+					defer p.Close()
+					_, err := p.Wait(ctx)
+					return struct{}{}, err
+				})
+				for pid == "" {
+					if err := rondo.Sleep(ctx, time.Millisecond); err != nil { // the shell has to start
+						return err
+					}
+				}
+				x.Cancel("")
+				if _, err := x.Await(ctx); !errors.Is(err, context.Canceled) {
+					t.Errorf("the task's error: %v", err)
+				}
+				gone(ctx, t, pid)
+				return nil
+			})
 		})
-		for pid == "" {
-			if err := rondo.Sleep(ctx, time.Millisecond); err != nil { // the shell has to start
-				return err
-			}
-		}
-		x.Cancel("")
-		if _, err := x.Await(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("the task's error: %v", err)
-		}
-		gone(ctx, t, pid)
-		return nil
-	})
+	}
 }
 
 func TestProcessEndsWithItsContext(t *testing.T) {

@@ -16,7 +16,6 @@ const (
 // A flight is a block on its way from the disk. It goes on when those who wait
 // for it leave, and is kept for the next who comes.
 type flight struct {
-	at      int64
 	buf     []byte
 	n       int
 	err     error

@@ -69,3 +69,45 @@ func (j *job[T]) Abort(*loop.Task, loop.Reason, error) loop.Verdict {
 	j.task = nil
 	return loop.Aborted
 }
+
+// InExecutorShielded is [InExecutor] for what must not be left half known: once
+// fn is on its way, the task waits for its end whatever comes, and gets its
+// result. A cancellation that comes meanwhile is delivered by the task's next
+// park; one that was due before keeps fn from being started. A nil e is a
+// goroutine of its own. It is AnyIO's run_sync with abandon_on_cancel=False.
+//
+// Errors: that of fn; those of [Sleep], and fn was not started; [ErrClosed], and
+// its outcome is not known.
+func InExecutorShielded[T any](ctx context.Context, e Executor, fn func() (T, error)) (T, error) {
+	var zero T
+	t, err := taskFor(ctx)
+	if err != nil {
+		return zero, err
+	}
+	if !within(ctx, t) && ctx.Err() != nil {
+		return zero, context.Cause(ctx)
+	}
+	if t.CancelPending() != nil {
+		if err := t.Yield(); err != nil {
+			return zero, err
+		}
+	}
+	l := t.Loop()
+	j := &job[T]{fn: fn, loop: l, task: t}
+	j.back.Init(j)
+	l.External(1)
+	if e == nil {
+		go j.run()
+	} else {
+		e.Execute(j.run)
+	}
+	switch err := t.Park(loop.NoAbort).(type) {
+	case nil:
+	case *CanceledError:
+		t.Owe(err)
+	default:
+		j.task = nil
+		return zero, err
+	}
+	return j.value, j.err
+}

@@ -198,8 +198,9 @@ func (c *Conn) opError(op string, err error) error {
 	return oe
 }
 
-// Read implements io.Reader. At the peer's close_notify it returns io.EOF; if the
-// connection ends without one, io.ErrUnexpectedEOF: something may be missing.
+// Read implements io.Reader. At the peer's close_notify it returns io.EOF; so it
+// does, like crypto/tls, if the connection ends without one between two records,
+// as that of many servers does. Inside of a record that is io.ErrUnexpectedEOF.
 func (c *Conn) Read(p []byte) (int, error) {
 	if !c.wire.ready.Load() {
 		if err := c.Handshake(); err != nil {

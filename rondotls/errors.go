@@ -154,7 +154,10 @@ func alertWords(alert int, client bool) string {
 	case alertNoApplicationProtocol:
 		return "the peer speaks none of the application protocols offered: see WithALPN"
 	case alertHandshakeFailure:
-		return "the peer found nothing in common (versions, cipher suites, client certificate)"
+		if client {
+			return "the peer finds no common ground: it may want a client certificate (WithCertificate), another version or cipher suite"
+		}
+		return "the client finds no common ground in versions or cipher suites"
 	}
 	return ""
 }

@@ -44,7 +44,8 @@ func SelfSigned(hosts ...string) (*DevCertificate, error) {
 
 func selfSigned(hosts []string, from time.Time, valid time.Duration) (*DevCertificate, error) {
 	ca := &x509.Certificate{
-		Subject:               pkix.Name{Organization: []string{"Rondo"}, CommonName: "development authority for " + hosts[0]},
+		// Authorities are told apart by their names.
+		Subject:               pkix.Name{Organization: []string{"Rondo"}, CommonName: "development authority for " + hosts[0], SerialNumber: rand.Text()[:8]},
 		NotBefore:             from,
 		NotAfter:              from.Add(valid),
 		IsCA:                  true,

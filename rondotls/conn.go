@@ -37,6 +37,11 @@ type Conn struct {
 	hsTimeout  time.Duration // none if not positive
 	closed     atomic.Bool
 
+	next   Handler       // see Rest
+	resume rondo.Handler // serve, for the server to call when bytes arrive
+	peek   [1]byte       // under rd: a byte that was read to see whether there is one
+	peeked bool
+
 	deadlines
 }
 
@@ -210,7 +215,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.rd.enter(); err != nil {
 		return 0, c.opError("read", err)
 	}
-	n, err := c.tls.Read(p)
+	var n int
+	var err error
+	if c.peeked {
+		n, err = c.readPeeked(p)
+	} else {
+		n, err = c.tls.Read(p)
+	}
 	c.rd.leave()
 	if c.wire.queued.Load() {
 		c.flushLater()

@@ -21,6 +21,7 @@ type wire struct {
 	later   func()       // sees to it that what a read has queued is sent
 	early   []byte       // read before TLS began
 	records *recordReader
+	probing bool        // reads must not wait; of the holder of the reader's turn
 	ready   atomic.Bool // the handshake is done
 
 	mu     sync.Mutex  // guards out; never held across a park
@@ -49,8 +50,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		}
 	}
 	if w.records != nil {
-		n, err := w.records.Read(p)
-		return n, resumable(err)
+		return w.records.Read(p)
 	}
 	return w.read(p)
 }
@@ -63,11 +63,11 @@ func (w *wire) read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	n, err := w.raw.Read(p)
-	if err != nil {
-		err = resumable(err)
+	if w.probing {
+		return 0, errProbe
 	}
-	return n, err
+	n, err := w.raw.Read(p)
+	return n, resumable(err)
 }
 
 // Write queues p, which always succeeds.
@@ -143,6 +143,9 @@ func (i interruption) Unwrap() error { return i.error }
 
 // resumable wraps errors of calls that did not take place or were canceled.
 func resumable(err error) error {
+	if _, is := err.(interruption); is || err == nil {
+		return err
+	}
 	var canceled *rondo.CanceledError
 	if errors.As(err, &canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.Is(err, rondo.ErrNotTask) || errors.Is(err, rondo.ErrOtherLoop) {

@@ -54,7 +54,8 @@ func (d *Dialer) option() ConnOption {
 
 // DialContext is [Dialer.Dial] with the result of net.Dialer's method, for
 // libraries that can be given a dial function (DialTLSContext of http.Transport,
-// say). On a goroutine off the loop, it connects with net.Dialer.
+// say). On a goroutine off the loop, it connects with net.Dialer, which looks names
+// up itself unless the Dialer's Resolver is one of package net's.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if rondo.RunningLoop() != nil {
 		return result(d.Dial(ctx, network, address))
@@ -63,7 +64,8 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	nd := net.Dialer{Timeout: d.Dialer.Timeout, LocalAddr: d.Dialer.LocalAddr, Resolver: d.Dialer.Resolver}
+	nd := net.Dialer{Timeout: d.Dialer.Timeout, LocalAddr: d.Dialer.LocalAddr}
+	nd.Resolver, _ = d.Dialer.Resolver.(*net.Resolver)
 	raw, err := nd.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err

@@ -117,6 +117,9 @@ type Poller interface {
 	// released. On an error h is untouched, and still to be closed.
 	Receive(h Handover) (Endpoint, error)
 
+	PacketPoller
+	WatchPoller
+
 	// Close releases the poller. Endpoints must have been closed before.
 	Close() error
 }

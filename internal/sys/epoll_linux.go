@@ -19,6 +19,7 @@ const (
 	EpollHup   = unix.EPOLLHUP
 	EpollRDHup = unix.EPOLLRDHUP
 	EpollEdge  = unix.EPOLLET
+	EpollOnce  = unix.EPOLLONESHOT
 )
 
 // An EpollEvent is what the kernel reports: Events, and the data that the
@@ -39,6 +40,12 @@ func EpollCreate() (fd int, err error) {
 func EpollAdd(epfd, fd int, events uint32, lo, hi int32) error {
 	ev := EpollEvent{Events: events, Fd: lo, Pad: hi}
 	return epollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &ev)
+}
+
+// EpollModify changes what a descriptor is watched for.
+func EpollModify(epfd, fd int, events uint32, lo, hi int32) error {
+	ev := EpollEvent{Events: events, Fd: lo, Pad: hi}
+	return epollCtl(epfd, unix.EPOLL_CTL_MOD, fd, &ev)
 }
 
 // EpollDelete removes a descriptor.

@@ -36,6 +36,8 @@ type Poller struct {
 	free   []int32 // slots without a watch
 	lent   []byte  // the buffer of Borrow
 	vector sys.Vector
+	name   sys.Name // of one datagram
+	batch  *sys.Batch
 	events [maxEvents]sys.EpollEvent
 
 	// Wake writes to the eventfd only if it finds the loop's thread sleeping, and

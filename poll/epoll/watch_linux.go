@@ -54,6 +54,7 @@ const (
 	readable bits = 1 << iota // a read, or an accept, is worth a system call
 	writable                  // so is a write
 	probing                   // a short read does not prove that all was read
+	once                      // an fdWatch
 )
 
 // A watch is a descriptor in epoll, what is known of its readiness, and who waits
@@ -68,7 +69,9 @@ type watch struct {
 }
 
 // add begins the watch.
-func (w *watch) add() error {
+func (w *watch) add() error { return w.addFor(edges) }
+
+func (w *watch) addFor(events uint32) error {
 	p := w.p
 	if n := len(p.free); n > 0 {
 		w.slot = p.free[n-1]
@@ -78,7 +81,7 @@ func (w *watch) add() error {
 		p.slots = append(p.slots, slot{})
 	}
 	s := &p.slots[w.slot]
-	if err := sys.EpollAdd(p.epfd, int(w.fd), edges, w.slot, s.gen); err != nil {
+	if err := sys.EpollAdd(p.epfd, int(w.fd), events, w.slot, s.gen); err != nil {
 		p.free = append(p.free, w.slot)
 		return err
 	}
@@ -114,6 +117,9 @@ func (w *watch) close() error {
 
 // edge takes in an event. It returns how many operations it reported.
 func (w *watch) edge(events uint32) (n int) {
+	if w.bits&once != 0 {
+		return w.shot(events)
+	}
 	if events&(sys.EpollPri|sys.EpollRDHup|sys.EpollHup|sys.EpollErr) != 0 {
 		w.bits |= probing
 	}

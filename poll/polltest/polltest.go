@@ -100,6 +100,31 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 		{"detach-after-canceled-read", testDetachAfterCanceledRead},
 		{"detach-deadline", testDetachDeadline},
 		{"detach-listener", testDetachListener},
+
+		{"packet-echo", testPacketEcho},
+		{"packet-batch-burst", testPacketBurst},
+		{"packet-empty-is-data", testPacketEmpty},
+		{"packet-truncated", testPacketTruncated},
+		{"packet-connected-filters", testPacketConnectedFilters},
+		{"packet-refused", testPacketRefused},
+		{"packet-too-large", testPacketTooLarge},
+		{"packet-wrong-receiver", testPacketWrongReceiver},
+		{"packet-any-takes-both-families", testPacketAny},
+		{"packet-reuse-port", testPacketReusePort},
+		{"packet-bad-address", testPacketBadAddress},
+		{"packet-unixgram", testPacketUnix},
+		{"packet-slow-receiver", testPacketSlowReceiver},
+		{"packet-canceled-keeps-datagram", testPacketCanceled},
+		{"packet-detach", testPacketDetach},
+		{"packet-close-withdraws", testPacketClose},
+
+		{"watch-level", testWatchLevel},
+		{"watch-writable", testWatchWritable},
+		{"watch-both-sides", testWatchBothSides},
+		{"watch-cancel", testWatchCancel},
+		{"watch-end", testWatchEnd},
+		{"watch-refuses-file", testWatchRefusesFile},
+		{"watch-descriptor-reused", testWatchReused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, err := newPoller()

@@ -17,9 +17,10 @@ import (
 
 // Poller is a [poll.Poller] on goroutines. Make one with [New].
 type Poller struct {
-	lent   []byte // the buffer of Borrow
-	timer  *time.Timer
-	closed bool
+	lent    []byte // the buffer of Borrow
+	timer   *time.Timer
+	closed  bool
+	watcher *watcher // nil until the first Watch
 
 	// Closed sockets that are still sending what was written to them.
 	lingering sync.WaitGroup
@@ -128,6 +129,9 @@ func (p *Poller) Wake() {
 // Close implements [poll.Poller]. It waits until what was written to its endpoints
 // has been handed to the system, or [linger] has passed.
 func (p *Poller) Close() error {
+	if p.watcher != nil && !p.closed {
+		p.watcher.close()
+	}
 	p.closed = true
 	p.lingering.Wait()
 	return nil

@@ -1,0 +1,27 @@
+package poll
+
+import (
+	"errors"
+	"os"
+)
+
+// MaxFiles is how many descriptors one message can carry (SCM_MAX_FD, unix(7)).
+const MaxFiles = 253
+
+// ErrFilesTruncated: more descriptors came than were asked for. They are closed.
+var ErrFilesTruncated = errors.New("more files were passed than asked for")
+
+// A FilesEndpoint is an [Endpoint] or [PacketEndpoint] of a Unix socket, which can
+// pass open files.
+type FilesEndpoint interface {
+	// SendFiles is Write with files, which go with the first byte: if it is done
+	// and err is nil, they have been sent, though n may be less than len(p). P
+	// must not be empty. The files stay open.
+	SendFiles(op *Op, p []byte, files []*os.File) (n int, err error, ok bool)
+
+	// ReceiveFiles is Read that also takes the files which came with the bytes,
+	// at most max of them. If more came all are closed and the error is
+	// [ErrFilesTruncated]; the bytes hold nevertheless. Files that came with
+	// bytes which were taken by a plain Read are closed.
+	ReceiveFiles(op *Op, p []byte, max int) (n int, files []*os.File, err error, ok bool)
+}

@@ -13,14 +13,16 @@ import (
 // thread, or for the goroutine that is to run it, unless they say otherwise.
 type Loop struct {
 	k          *loop.Loop
-	ctx        context.Context // the parent of what is run
-	handler    func(Report)    // is told of what has no other place
-	vars       *varMap         // of the callback that runs
-	conns      []closer        // open connections and listeners
-	sides      []*sides        // of connections that rest now
-	lent       []byte          // what Borrow returned last
-	watched    []*watched      // on the virtual clock
-	failures   []*core         // failed tasks whose errors nobody has seen yet
+	ctx        context.Context      // the parent of what is run
+	handler    func(Report)         // is told of what has no other place
+	vars       *varMap              // of the callback that runs
+	conns      []closer             // open connections and listeners
+	sides      []*sides             // of connections that rest now
+	lent       []byte               // what Borrow returned last
+	datagram   []byte               // shared by the transports, nil until one receives
+	watches    map[uintptr]*fdWatch // of the program's descriptors
+	watched    []*watched           // on the virtual clock
+	failures   []*core              // failed tasks whose errors nobody has seen yet
 	generators openGenerators
 	debug      *debugging // or nil
 	logs       bool       // the handler is logReport

@@ -9,7 +9,10 @@ import (
 )
 
 // fakePoller refuses everything: loops in this package's tests do no I/O.
-type fakePoller struct{}
+type fakePoller struct {
+	poll.PacketPoller
+	poll.WatchPoller
+}
 
 var errNoIO = errors.New("no I/O in this test")
 

@@ -12,9 +12,9 @@ import (
 
 // Events of a descriptor in [Poll].
 const (
-	PollIn  = unix.POLLIN
-	PollOut = unix.POLLOUT
-	PollBad = unix.POLLNVAL // the descriptor is not open
+	WantRead  = unix.POLLIN
+	WantWrite = unix.POLLOUT
+	NotOpen   = unix.POLLNVAL // the descriptor is not open
 )
 
 // A PollFd is a descriptor that [Poll] waits for, the events it is to wait for, and

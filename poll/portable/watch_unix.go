@@ -71,7 +71,7 @@ func (x *watcher) run() {
 	bell := x.pipe[0].Fd()
 	ring := make([]byte, 64)
 	for {
-		fds = append(fds[:0], sys.PollFd{Fd: int32(bell), Events: sys.PollIn})
+		fds = append(fds[:0], sys.PollFd{Fd: int32(bell), Events: sys.WantRead})
 		of = append(of[:0], nil)
 		x.mu.Lock()
 		if x.closed {
@@ -101,7 +101,7 @@ func (x *watcher) run() {
 
 // report takes in what poll said of one watch.
 func (x *watcher) report(w *fdWatch, events int16) {
-	const either = sys.PollIn | sys.PollOut
+	const either = sys.WantRead | sys.WantWrite
 	if events&^either != 0 {
 		events |= either // an error, or the end
 	}
@@ -109,12 +109,12 @@ func (x *watcher) report(w *fdWatch, events int16) {
 	seen := w.want & events
 	w.want &^= seen
 	w.seen |= seen
-	w.isBad = events&sys.PollBad != 0
+	w.isBad = events&sys.NotOpen != 0
 	x.mu.Unlock()
-	if seen&sys.PollIn != 0 {
+	if seen&sys.WantRead != 0 {
 		x.p.complete(&w.r)
 	}
-	if seen&sys.PollOut != 0 {
+	if seen&sys.WantWrite != 0 {
 		x.p.complete(&w.w)
 	}
 }
@@ -130,10 +130,10 @@ func (x *watcher) close() {
 }
 
 // Readable implements [poll.Watch].
-func (w *fdWatch) Readable(op *poll.Op) (err error, ok bool) { return w.level(&w.r, sys.PollIn, op) }
+func (w *fdWatch) Readable(op *poll.Op) (err error, ok bool) { return w.level(&w.r, sys.WantRead, op) }
 
 // Writable implements [poll.Watch].
-func (w *fdWatch) Writable(op *poll.Op) (err error, ok bool) { return w.level(&w.w, sys.PollOut, op) }
+func (w *fdWatch) Writable(op *poll.Op) (err error, ok bool) { return w.level(&w.w, sys.WantWrite, op) }
 
 func (w *fdWatch) level(s *slot, event int16, op *poll.Op) (err error, ok bool) {
 	if w.closed {
@@ -164,10 +164,10 @@ func (w *fdWatch) Cancel(op *poll.Op) {
 	switch op {
 	case w.r.op:
 		w.r.settle()
-		event = sys.PollIn
+		event = sys.WantRead
 	case w.w.op:
 		w.w.settle()
-		event = sys.PollOut
+		event = sys.WantWrite
 	}
 	w.p.watcher.mu.Lock()
 	defer w.p.watcher.mu.Unlock()

@@ -23,10 +23,22 @@ type PollFd = unix.PollFd
 
 // Poll waits without a limit until one of the descriptors is ready (poll(2)).
 func Poll(fds []PollFd) error {
+	_, err := poll(fds, -1)
+	return err
+}
+
+// PollNow says which events of a descriptor are there, without waiting.
+func PollNow(fd int, events int16) int16 {
+	fds := []PollFd{{Fd: int32(fd), Events: events}}
+	poll(fds, 0)
+	return fds[0].Revents
+}
+
+func poll(fds []PollFd, timeout int) (int, error) {
 	for {
-		_, err := unix.Poll(fds, -1)
+		n, err := unix.Poll(fds, timeout)
 		if err != unix.EINTR && err != unix.EAGAIN {
-			return os.NewSyscallError("poll", err)
+			return n, os.NewSyscallError("poll", err)
 		}
 	}
 }

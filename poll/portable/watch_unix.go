@@ -143,6 +143,9 @@ func (w *fdWatch) level(s *slot, event int16, op *poll.Op) (err error, ok bool) 
 	x.mu.Lock()
 	ok = w.seen&event != 0
 	w.seen &^= event
+	if ok && !w.isBad {
+		ok = sys.PollNow(w.fd, event) != 0 // somebody may have read since
+	}
 	if ok && w.isBad {
 		err = fmt.Errorf("watch fd %d: %w", w.fd, os.NewSyscallError("poll", syscall.EBADF))
 	}

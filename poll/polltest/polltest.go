@@ -118,6 +118,11 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 		{"packet-detach", testPacketDetach},
 		{"packet-close-withdraws", testPacketClose},
 
+		{"pass-files", testPassFiles},
+		{"pass-too-many-files", testPassTooManyFiles},
+		{"pass-files-to-slow-reader", testPassFilesToSlowReader},
+		{"peer-credentials", testPeerCredentials},
+
 		{"watch-level", testWatchLevel},
 		{"watch-writable", testWatchWritable},
 		{"watch-both-sides", testWatchBothSides},

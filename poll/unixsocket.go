@@ -11,9 +11,12 @@ const MaxFiles = 253
 // ErrFilesTruncated: more descriptors came than were asked for. They are closed.
 var ErrFilesTruncated = errors.New("more files were passed than asked for")
 
-// A FilesEndpoint is an [Endpoint] or [PacketEndpoint] of a Unix socket, which can
-// pass open files.
-type FilesEndpoint interface {
+// Credentials are a process and its user and group.
+type Credentials struct{ PID, UID, GID int }
+
+// A UnixEndpoint is an [Endpoint] that can be one of a Unix socket: of others, these
+// methods fail with [ErrUnsupported].
+type UnixEndpoint interface {
 	// SendFiles is Write with files, which go with the first byte: if it is done
 	// and err is nil, they have been sent, though n may be less than len(p). P
 	// must not be empty. The files stay open.
@@ -22,6 +25,18 @@ type FilesEndpoint interface {
 	// ReceiveFiles is Read that also takes the files which came with the bytes,
 	// at most max of them. If more came all are closed and the error is
 	// [ErrFilesTruncated]; the bytes hold nevertheless. Files that came with
-	// bytes which were taken by a plain Read are closed.
+	// bytes which were taken by a plain Read are closed, also if that was canceled
+	// on the portable backend.
 	ReceiveFiles(op *Op, p []byte, max int) (n int, files []*os.File, err error, ok bool)
+
+	// PeerCredentials are those of the process that connected or listened, as it
+	// was then.
+	PeerCredentials() (Credentials, error)
+}
+
+// A UnixConn is what [Endpoint.Detach] returns for a Unix socket, if it is not a
+// [net.UnixConn].
+type UnixConn interface {
+	SendFiles(p []byte, files []*os.File) (n int, err error)
+	ReceiveFiles(p []byte, max int) (n int, files []*os.File, err error)
 }

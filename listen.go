@@ -48,6 +48,9 @@ func (cfg *ListenConfig) Listen(ctx context.Context, network, address string) (*
 	if r == nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: ErrNotTask}
 	}
+	if network == "unixpacket" {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: errSeqPacket}
+	}
 	if network != "unix" {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
@@ -59,7 +62,7 @@ func (cfg *ListenConfig) Listen(ctx context.Context, network, address string) (*
 	}
 	pl, err := r.k.Poller().Listen(network, address, cfg.ReusePort)
 	if err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: pathInUse(network, address, err)}
 	}
 	l := &Listener{loop: r, l: pl}
 	l.accept.init(r.k, pl)

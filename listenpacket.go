@@ -70,7 +70,7 @@ func (o *PacketConfig) open(ctx context.Context, network, local, remote string) 
 	}
 	l, e, err := o.endpoint(ctx, network, local, remote)
 	if err != nil {
-		return nil, nil, &net.OpError{Op: op, Net: network, Addr: textAddr{network, address}, Err: err}
+		return nil, nil, &net.OpError{Op: op, Net: network, Addr: textAddr{network, address}, Err: pathInUse(network, address, err)}
 	}
 	return l, e, nil
 }
@@ -112,6 +112,8 @@ func (o *PacketConfig) resolve(ctx context.Context, network, address string, lis
 	case "unixgram":
 		return &net.UnixAddr{Net: network, Name: address}, nil
 	case "udp", "udp4", "udp6":
+	case "unixpacket":
+		return nil, errSeqPacket
 	default:
 		return nil, net.UnknownNetworkError(network)
 	}

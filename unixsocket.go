@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/rondo-go/rondo/loop"
@@ -16,6 +17,19 @@ type Credentials = poll.Credentials
 
 // ErrFilesTruncated: more files came than were asked for. All are closed.
 var ErrFilesTruncated = poll.ErrFilesTruncated
+
+// errSeqPacket refuses SOCK_SEQPACKET: its records are neither a stream's bytes nor
+// datagrams of a socket without a peer.
+var errSeqPacket = fmt.Errorf("SOCK_SEQPACKET is not supported (use unix or unixgram): %w", errors.ErrUnsupported)
+
+// pathInUse says what to do if a Unix socket's path is taken. As with package net,
+// nothing is removed unasked: whether somebody still listens there, only they know.
+func pathInUse(network, path string, err error) error {
+	if strings.HasPrefix(network, "unix") && !strings.HasPrefix(path, "@") && errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: %s exists; remove it if no process listens there any more", err, path)
+	}
+	return err
+}
 
 var errNoBytes = errors.New("files need at least one byte to go with (unix(7))")
 
@@ -153,7 +167,7 @@ func (c *Conn) PeerCredentials() (Credentials, error) {
 	c.mu.Lock()
 	var cr Credentials
 	err := errors.ErrUnsupported
-	if c.gone {
+	if c.closed.Load() {
 		err = net.ErrClosed
 	} else if e, ok := c.e.(poll.UnixEndpoint); ok {
 		cr, err = e.PeerCredentials()

@@ -3,7 +3,6 @@
 package portable
 
 import (
-	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -79,7 +78,7 @@ func (s *socket) sendFiles(p []byte, files []*os.File) (n int, err error, ok boo
 		return 0, err, true
 	}
 	cerr := rc.Write(func(fd uintptr) bool {
-		n, err = sys.SendFiles(int(fd), p, files)
+		n, err = sys.SendFiles(int(fd), p, files, "")
 		return true
 	})
 	if cerr != nil {
@@ -108,14 +107,12 @@ func (s *socket) receiveFiles(p []byte, max int) (n int, files []*os.File, err e
 		return n, nil, err, ok
 	}
 	cerr := rc.Read(func(fd uintptr) bool {
-		n, files, err = sys.ReceiveFiles(int(fd), p, max)
+		n, files, err = poll.TakeFiles(int(fd), p, max)
 		return true
 	})
 	switch {
 	case cerr != nil:
 		return 0, nil, cause(cerr), true
-	case errors.Is(err, sys.ErrTooManyFiles):
-		return n, nil, poll.ErrFilesTruncated, true
 	case !sys.WouldBlock(err):
 		return n, files, err, true
 	}

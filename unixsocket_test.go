@@ -187,3 +187,105 @@ func TestListenExplainsPathInUse(t *testing.T) {
 		return nil
 	})
 }
+
+func TestPacketConnPassesFiles(t *testing.T) {
+	needsUnix(t)
+	runTest(t, func(ctx context.Context) error {
+		b, err := ListenPacket(ctx, "unixgram", filepath.Join(t.TempDir(), "b"))
+		if err != nil {
+			return err
+		}
+		a, err := ListenPacket(ctx, "unixgram", filepath.Join(t.TempDir(), "a"))
+		if err != nil {
+			return err
+		}
+		check := func(where string) {
+			n, from, files, err := b.ReceiveFiles(make([]byte, 10), 1)
+			if n != 2 || from == nil || from.String() != a.LocalAddr().String() || len(files) != 1 || err != nil {
+				t.Errorf("%s: got %d bytes from %v, %v, %v", where, n, from, files, err)
+				return
+			}
+			defer files[0].Close()
+			if all, err := io.ReadAll(files[0]); string(all) != "content" || err != nil {
+				t.Errorf("%s: read %q, %v", where, all, err)
+			}
+		}
+		reader := Spawn(ctx, func(context.Context) (int, error) { check("parked"); return 0, nil })
+		if err := Sleep(ctx, 0); err != nil {
+			return err
+		}
+		if err := a.SendFiles([]byte("hi"), b.LocalAddr(), passFile(t, "content")); err != nil {
+			return err
+		}
+		if _, err := reader.Await(ctx); err != nil {
+			return err
+		}
+		_, err = ToThread(ctx, func() (int, error) {
+			err := a.SendFiles([]byte("hi"), b.LocalAddr(), passFile(t, "content"))
+			check("off the loop")
+			return 0, err
+		})
+		if err != nil {
+			return err
+		}
+		f := passFile(t, "content")
+		if err := a.SendFiles([]byte("hi"), b.LocalAddr(), f, f, f); err != nil {
+			return err
+		}
+		if n, _, files, err := b.ReceiveFiles(make([]byte, 10), 1); n != 2 || files != nil || !errors.Is(err, ErrFilesTruncated) {
+			t.Errorf("too many: %d, %v, %v", n, files, err)
+		}
+		if err := a.SendFiles([]byte("hi"), nil, f); err == nil {
+			t.Error("sent to nobody")
+		}
+		u, err := ListenPacket(ctx, "udp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		if _, _, _, err := u.ReceiveFiles(make([]byte, 1), 1); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("by UDP: %v", err)
+		}
+		return nil
+	})
+}
+
+// The receiver's queue is full, and the system does not say when there is room for
+// a sender that is not connected.
+func TestPacketConnWaitsForFullReceiver(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("others drop, or say ENOBUFS")
+	}
+	runTest(t, func(ctx context.Context) error {
+		b, err := ListenPacket(ctx, "unixgram", filepath.Join(t.TempDir(), "b"))
+		if err != nil {
+			return err
+		}
+		a, err := ListenPacket(ctx, "unixgram", filepath.Join(t.TempDir(), "a"))
+		if err != nil {
+			return err
+		}
+		const all = 600 // more than a queue holds
+		x := Spawn(ctx, func(ctx context.Context) (int, error) {
+			for i := range all {
+				if _, err := a.WriteTo([]byte{byte(i)}, b.LocalAddr()); err != nil {
+					return i, err
+				}
+			}
+			return all, nil
+		})
+		if err := Sleep(ctx, 0); err != nil {
+			return err
+		}
+		if x.Done() {
+			t.Error("the queue was never full")
+		}
+		p := make([]byte, 2)
+		for i := range all {
+			if n, err := b.Read(p); n != 1 || p[0] != byte(i) || err != nil {
+				t.Fatalf("%d: got %v, %v", i, p[:n], err)
+			}
+		}
+		_, err = x.Await(ctx)
+		return err
+	})
+}

@@ -119,6 +119,9 @@ type Poller interface {
 	PacketPoller
 	WatchPoller
 
+	PacketPoller
+	WatchPoller
+
 	// Close releases the poller. Endpoints must have been closed before.
 	Close() error
 }

@@ -40,3 +40,20 @@ type UnixConn interface {
 	SendFiles(p []byte, files []*os.File) (n int, err error)
 	ReceiveFiles(p []byte, max int) (n int, files []*os.File, err error)
 }
+
+// A UnixPacketEndpoint is a [PacketEndpoint] that can be a unixgram socket; see
+// [UnixEndpoint].
+type UnixPacketEndpoint interface {
+	// SendFiles sends one message with files. The files stay open.
+	SendFiles(op *Op, m *Message, files []*os.File) (err error, ok bool)
+
+	// ReceiveFiles receives one message and at most max files. [ErrFilesTruncated]
+	// is as with [UnixEndpoint]; the message holds nevertheless.
+	ReceiveFiles(op *Op, m *Message, max int) (files []*os.File, err error, ok bool)
+}
+
+// A UnixPacketConn is what [PacketEndpoint.Detach] returns, if it can pass files.
+type UnixPacketConn interface {
+	SendFiles(m *Message, files []*os.File) error
+	ReceiveFiles(m *Message, max int) ([]*os.File, error)
+}

@@ -4,7 +4,6 @@ package sys
 
 import (
 	"errors"
-	"io"
 	"os"
 	"syscall"
 
@@ -14,17 +13,23 @@ import (
 // ErrTooManyFiles: more descriptors came than there was room for. They are closed.
 var ErrTooManyFiles = errors.New("more files were passed than asked for")
 
-// SendFiles sends p with open files on a Unix socket, which must not block.
-func SendFiles(fd int, p []byte, files []*os.File) (n int, err error) {
+// SendFiles sends p with open files on a Unix socket, without blocking. To is "" for
+// the connected peer.
+func SendFiles(fd int, p []byte, files []*os.File, to string) (n int, err error) {
 	fds := make([]int, len(files))
-	return n, withDescriptors(files, fds, func() error {
+	var sa unix.Sockaddr
+	if to != "" {
+		sa = &unix.SockaddrUnix{Name: to}
+	}
+	err = withDescriptors(files, fds, func() (err error) {
 		for {
-			n, err = unix.SendmsgN(fd, p, unix.UnixRights(fds...), nil, sendFlags)
+			n, err = unix.SendmsgN(fd, p, unix.UnixRights(fds...), sa, sendFlags)
 			if err != unix.EINTR {
 				return os.NewSyscallError("sendmsg", err)
 			}
 		}
 	})
+	return n, err
 }
 
 // withDescriptors calls f while the files are kept from being closed.
@@ -46,37 +51,46 @@ func withDescriptors(files []*os.File, fds []int, f func() error) error {
 	return err
 }
 
-// ReceiveFiles receives on a Unix stream socket, which must not block, bytes and the
-// files that came with them, at most max.
-//
-// Errors: io.EOF at the end; [ErrTooManyFiles], with which n holds nevertheless.
-func ReceiveFiles(fd int, p []byte, max int) (n int, files []*os.File, err error) {
+// A Passed is what [ReceiveFiles] got.
+type Passed struct {
+	N         int
+	Files     []*os.File
+	From      string // the sender's path, of a datagram
+	Truncated bool   // a datagram was longer than its buffer
+}
+
+// ReceiveFiles receives on a Unix socket, without blocking, bytes and the files that
+// came with them, at most max. On [ErrTooManyFiles] the rest holds nevertheless. At
+// the end of a stream nothing comes.
+func ReceiveFiles(fd int, p []byte, max int) (got Passed, err error) {
 	oob := make([]byte, unix.CmsgSpace(4*max))
 	var oobn, flags int
+	var from unix.Sockaddr
 	for {
-		n, oobn, flags, _, err = unix.Recvmsg(fd, p, oob, receiveFlags)
+		got.N, oobn, flags, from, err = unix.Recvmsg(fd, p, oob, receiveFlags)
 		if err != unix.EINTR {
 			break
 		}
 	}
 	if err != nil {
-		return 0, nil, os.NewSyscallError("recvmsg", err)
+		return Passed{}, os.NewSyscallError("recvmsg", err)
 	}
+	if sa, ok := from.(*unix.SockaddrUnix); ok {
+		got.From = sa.Name
+	}
+	got.Truncated = flags&unix.MSG_TRUNC != 0
 	fds := Rights(oob[:oobn])
 	if flags&unix.MSG_CTRUNC != 0 || len(fds) > max {
 		for _, fd := range fds {
 			unix.Close(fd)
 		}
-		return n, nil, ErrTooManyFiles
+		return got, ErrTooManyFiles
 	}
 	for _, fd := range fds {
 		closeOnExec(fd)
-		files = append(files, os.NewFile(uintptr(fd), "passed"))
+		got.Files = append(got.Files, os.NewFile(uintptr(fd), "passed"))
 	}
-	if n == 0 && len(p) > 0 {
-		err = io.EOF
-	}
-	return n, files, err
+	return got, nil
 }
 
 // Rights are the descriptors in a control message. What else there is is skipped; of

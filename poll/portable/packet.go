@@ -203,7 +203,7 @@ func (s *packetSocket) transmit(ms []poll.Message) (n int, err error, ok bool) {
 	switch {
 	case s.sending:
 		return 0, nil, false
-	case s.finished && !s.dropped:
+	case s.finished && !s.dropped && (s.sent > 0 || s.writeErr != nil):
 		s.finished = false
 		if s.sent > 0 {
 			return s.sent, nil, true // an error is the next call's

@@ -3,7 +3,6 @@
 package portable
 
 import (
-	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -45,7 +44,7 @@ func (e *endpoint) PeerCredentials() (c poll.Credentials, err error) {
 	if err := e.usable(); err != nil {
 		return c, err
 	}
-	rc, err := e.s.rawUnix()
+	rc, err := e.s.raw()
 	if err != nil {
 		return c, err
 	}
@@ -55,7 +54,7 @@ func (e *endpoint) PeerCredentials() (c poll.Credentials, err error) {
 	return c, err
 }
 
-func (s *socket) rawUnix() (syscall.RawConn, error) {
+func (s *socket) raw() (syscall.RawConn, error) {
 	u, ok := s.conn.(*net.UnixConn)
 	if !ok {
 		return nil, poll.ErrUnsupported
@@ -74,12 +73,12 @@ func (s *socket) sendFiles(p []byte, files []*os.File) (n int, err error, ok boo
 	case s.writing:
 		return 0, nil, false
 	}
-	rc, err := s.rawUnix()
+	rc, err := s.raw()
 	if err != nil {
 		return 0, err, true
 	}
 	cerr := rc.Write(func(fd uintptr) bool {
-		n, err = sys.SendFiles(int(fd), p, files)
+		n, err = sys.SendFiles(int(fd), p, files, "")
 		return true
 	})
 	if cerr != nil {
@@ -99,7 +98,7 @@ func (s *socket) sendFiles(p []byte, files []*os.File) (n int, err error, ok boo
 
 // receiveFiles is read with files. Called with mu held.
 func (s *socket) receiveFiles(p []byte, max int) (n int, files []*os.File, err error, ok bool) {
-	rc, err := s.rawUnix()
+	rc, err := s.raw()
 	if err != nil {
 		return 0, nil, err, true
 	}
@@ -108,14 +107,12 @@ func (s *socket) receiveFiles(p []byte, max int) (n int, files []*os.File, err e
 		return n, nil, err, ok
 	}
 	cerr := rc.Read(func(fd uintptr) bool {
-		n, files, err = sys.ReceiveFiles(int(fd), p, max)
+		n, files, err = poll.TakeFiles(int(fd), p, max)
 		return true
 	})
 	switch {
 	case cerr != nil:
 		return 0, nil, cause(cerr), true
-	case errors.Is(err, sys.ErrTooManyFiles):
-		return n, nil, poll.ErrFilesTruncated, true
 	case !sys.WouldBlock(err):
 		return n, files, err, true
 	}

@@ -44,7 +44,7 @@ func (e *endpoint) PeerCredentials() (c poll.Credentials, err error) {
 	if err := e.usable(); err != nil {
 		return c, err
 	}
-	rc, err := e.s.raw()
+	rc, err := e.s.rawUnix()
 	if err != nil {
 		return c, err
 	}
@@ -54,7 +54,7 @@ func (e *endpoint) PeerCredentials() (c poll.Credentials, err error) {
 	return c, err
 }
 
-func (s *socket) raw() (syscall.RawConn, error) {
+func (s *socket) rawUnix() (syscall.RawConn, error) {
 	u, ok := s.conn.(*net.UnixConn)
 	if !ok {
 		return nil, poll.ErrUnsupported
@@ -73,7 +73,7 @@ func (s *socket) sendFiles(p []byte, files []*os.File) (n int, err error, ok boo
 	case s.writing:
 		return 0, nil, false
 	}
-	rc, err := s.raw()
+	rc, err := s.rawUnix()
 	if err != nil {
 		return 0, err, true
 	}
@@ -98,7 +98,7 @@ func (s *socket) sendFiles(p []byte, files []*os.File) (n int, err error, ok boo
 
 // receiveFiles is read with files. Called with mu held.
 func (s *socket) receiveFiles(p []byte, max int) (n int, files []*os.File, err error, ok bool) {
-	rc, err := s.raw()
+	rc, err := s.rawUnix()
 	if err != nil {
 		return 0, nil, err, true
 	}

@@ -16,6 +16,8 @@ type rest struct {
 	next    Handler
 	since   loop.Time
 
+	transport *Transport // whose protocol is told instead of a handler, or nil
+
 	newer, older *Conn // among those of the service that rest
 }
 
@@ -78,11 +80,15 @@ func (c *Conn) endRest() {
 	c.rest.service.resting.remove(c)
 }
 
-// wake is for the closing of c: if it rests, it leaves its server.
+// wake is for the closing of c: if it rests, it leaves its server, and its protocol
+// is told.
 func (c *Conn) wake() {
 	if c.rest.on {
 		c.endRest()
 		c.rest.service.left()
+	}
+	if c.rest.transport != nil {
+		c.rest.transport.closedBelow()
 	}
 }
 

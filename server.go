@@ -31,6 +31,7 @@ var ErrServerClosed = fmt.Errorf("rondo: server closed: %w", net.ErrClosed)
 // It is asyncio's Server, and start_server.
 type Server struct {
 	handler Handler
+	factory func() Protocol // in place of handler, or nil
 	o       serverOptions
 
 	mu       sync.Mutex // guards what follows

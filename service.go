@@ -143,9 +143,27 @@ func (v *service) admit(c *Conn) {
 		v.left()
 		return
 	}
+	if v.server.factory != nil {
+		v.loop.CallSoon(func() { v.protocol(c) })
+		return
+	}
 	if !v.server.o.lazy || !v.rest(c) {
 		v.start(c)
 	}
+}
+
+// protocol has a protocol told of what happens to c.
+func (v *service) protocol(c *Conn) {
+	made := false
+	defer func() {
+		if !made {
+			c.Close()
+			v.left()
+		}
+	}()
+	p := v.server.factory()
+	made = true
+	NewTransport(c, p)
 }
 
 // rest lays c to rest. False: there is something for it already.

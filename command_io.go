@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -107,16 +108,16 @@ func (p *Process) Communicate(ctx context.Context, input []byte) (stdout, stderr
 			return nil, nil, err
 		}
 	}
-	var out, serr bytes.Buffer
+	var out, serr output
 	var state *os.ProcessState
 	var exit error
 	err = WithGroup(ctx, func(g *Group) error {
 		if c := p.pipes[0]; c != nil {
 			g.Go(func(context.Context) error { return feed(c, input) })
 		}
-		for i, b := range []*bytes.Buffer{&out, &serr} {
+		for i, o := range []*output{&out, &serr} {
 			if c := p.pipes[i+1]; c != nil {
-				g.Go(func(context.Context) error { return drain(c, b) })
+				g.Go(func(context.Context) error { return o.drain(c) })
 			}
 		}
 		if state, exit = p.Wait(ctx); state == nil {
@@ -130,10 +131,12 @@ func (p *Process) Communicate(ctx context.Context, input []byte) (stdout, stderr
 		}
 		return nil
 	})
-	stdout, stderr = out.Bytes(), serr.Bytes()
+	stdout, stderr, late := joined(ctx, &out, &serr)
 	held := state != nil && errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
 	case err != nil && !held:
+	case late != nil:
+		err = late
 	case state != nil && !state.Success() && len(stderr) > 0:
 		err = p.failure(stderr[max(0, len(stderr)-tailSize):])
 	case exit != nil:
@@ -169,11 +172,56 @@ func feed(c *Conn, input []byte) error {
 	return err
 }
 
+// An output is what was read from a pipe. It is kept in pieces: to move it as it
+// grows would hold the loop.
+type output struct {
+	pieces [][]byte // all but the last are full
+	size   int
+}
+
 // drain reads until the end.
-func drain(c *Conn, b *bytes.Buffer) error {
-	b.Grow(32 << 10)
-	_, err := b.ReadFrom(c)
-	return err
+func (o *output) drain(c *Conn) error {
+	const first, largest = 32 << 10, 1 << 20
+	piece := make([]byte, 0, first)
+	for {
+		n, err := c.Read(piece[len(piece):cap(piece)])
+		piece = piece[:len(piece)+n]
+		o.size += n
+		if err == nil && len(piece) < cap(piece) {
+			continue
+		}
+		o.pieces = append(o.pieces, piece)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		piece = make([]byte, 0, min(2*cap(piece), largest))
+	}
+}
+
+func (o *output) bytes() []byte {
+	if len(o.pieces) == 1 {
+		return o.pieces[0]
+	}
+	return bytes.Join(o.pieces, nil)
+}
+
+// joined returns the outputs in one piece each; much is joined off the loop. The
+// error is that of a cancellation, and the outputs are there all the same.
+func joined(ctx context.Context, out, serr *output) (a, b []byte, err error) {
+	join := func() (struct{}, error) {
+		a, b = out.bytes(), serr.bytes()
+		return struct{}{}, nil
+	}
+	if out.size+serr.size > 1<<20 {
+		if _, err = InExecutorShielded(ctx, nil, join); err == nil || errors.Is(err, ErrClosed) {
+			return a, b, err
+		}
+	}
+	_, _ = join()
+	return a, b, err
 }
 
 const (

@@ -260,6 +260,7 @@ func (v *service) start(c *Conn) {
 	if n := len(v.free); n > 0 {
 		s = v.free[n-1]
 		v.free = v.free[:n-1]
+		*s = shift{}
 	} else {
 		s = new(shift)
 	}
@@ -328,8 +329,7 @@ func (b *shiftBody) Ended(*loop.Task) {
 		c.closeNow()
 		v.left()
 	}
-	if s.scope.watch.Load() == nil && s.info == nil && len(v.free) < 256 {
-		*s = shift{}
+	if s.scope.watch.Load() == nil && s.info == nil && !s.k.Done.Awaited() && len(v.free) < 256 {
 		v.free = append(v.free, s)
 	}
 }

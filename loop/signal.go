@@ -12,6 +12,9 @@ type Signal struct {
 // IsSet says whether Set has been called.
 func (s *Signal) IsSet() bool { return s.set }
 
+// Awaited says whether a handle is registered.
+func (s *Signal) Awaited() bool { return s.first != nil || s.more != nil }
+
 // Add registers h, which is scheduled when the signal is set, or at once if it
 // is set already.
 func (s *Signal) Add(l *Loop, h *Handle) {

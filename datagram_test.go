@@ -118,3 +118,44 @@ func TestDatagramTransportIsLostWithLoop(t *testing.T) {
 		t.Errorf("lost: %v, %v", err, ok)
 	}
 }
+
+// What the system does not take at once is sent later, in order, and before the end.
+func TestDatagramTransportQueuesWhatDoesNotFit(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("others drop, or say ENOBUFS")
+	}
+	runTest(t, func(ctx context.Context) error {
+		receiver, err := ListenPacket(ctx, "unixgram", t.TempDir()+"/r")
+		if err != nil {
+			return err
+		}
+		sender := newRecorder(nil)
+		tr, err := OpenDatagram(ctx, "unixgram", "", receiver.LocalAddr().String(), sender)
+		if err != nil {
+			return err
+		}
+		const all = 600 // more than a queue holds
+		for i := range all {
+			if err := tr.SendTo([]byte{byte(i)}, netip.AddrPort{}); err != nil {
+				return err
+			}
+		}
+		if tr.Buffered() == 0 {
+			t.Error("the queue was never full")
+		}
+		tr.Close()
+		if err := tr.SendTo(nil, netip.AddrPort{}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("send after close: %v", err)
+		}
+		p := make([]byte, 2)
+		for i := range all {
+			if n, err := receiver.Read(p); n != 1 || p[0] != byte(i) || err != nil {
+				t.Fatalf("%d: got %v, %v", i, p[:n], err)
+			}
+		}
+		if err, _ := sender.lost.Get(ctx); err != nil || tr.Buffered() != 0 {
+			t.Errorf("lost: %v, buffered %d", err, tr.Buffered())
+		}
+		return nil
+	})
+}

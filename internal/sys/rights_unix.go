@@ -102,7 +102,8 @@ func Rights(oob []byte) (fds []int) {
 			break
 		}
 		if h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_RIGHTS {
-			m := unix.SocketControlMessage{Header: h, Data: data}
+			// Whole numbers only, on which ParseUnixRights relies.
+			m := unix.SocketControlMessage{Header: h, Data: data[:len(data)&^3]}
 			if more, err := unix.ParseUnixRights(&m); err == nil {
 				fds = append(fds, more...)
 			}

@@ -65,13 +65,8 @@ func (s *socket) rawUnix() (syscall.RawConn, error) {
 
 // sendFiles is write with files. Called with mu held.
 func (s *socket) sendFiles(p []byte, files []*os.File) (n int, err error, ok bool) {
-	switch {
-	case s.writeErr != nil:
-		return 0, s.writeErr, true
-	case s.shut:
-		return 0, os.NewSyscallError("write", syscall.EPIPE), true
-	case s.writing:
-		return 0, nil, false
+	if err, ok := s.blocked(); err != nil || !ok {
+		return 0, err, ok
 	}
 	rc, err := s.rawUnix()
 	if err != nil {
@@ -122,8 +117,7 @@ func (s *socket) receiveFiles(p []byte, max int) (n int, files []*os.File, err e
 		s.mu.Lock()
 		s.reading = false
 		s.change()
-		s.mu.Unlock()
-		s.p.complete(s.r)
+		s.tell(s.r)
 	}()
 	return 0, nil, nil, false
 }

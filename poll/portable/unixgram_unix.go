@@ -36,7 +36,7 @@ func (e *packetEndpoint) ReceiveFiles(op *poll.Op, m *poll.Message, max int) (fi
 	return files, err, ok
 }
 
-func (s *packetSocket) raw() (syscall.RawConn, error) {
+func (s *packetSocket) rawUnix() (syscall.RawConn, error) {
 	u, ok := s.conn.PacketConn.(*net.UnixConn)
 	if !ok {
 		return nil, poll.ErrUnsupported
@@ -51,7 +51,7 @@ func (s *packetSocket) sendFiles(m *poll.Message, files []*os.File) (err error, 
 		return nil, false
 	}
 	s.finished = false // of a send that was withdrawn, or a wait for room
-	rc, err := s.raw()
+	rc, err := s.rawUnix()
 	if err == nil {
 		err = poll.CheckReceiver(m, s.conn.Remote != nil)
 	}
@@ -79,7 +79,7 @@ func (s *packetSocket) sendFiles(m *poll.Message, files []*os.File) (err error, 
 
 // receiveFiles is receive with files. Called with mu held.
 func (s *packetSocket) receiveFiles(m *poll.Message, max int) (files []*os.File, err error, ok bool) {
-	rc, err := s.raw()
+	rc, err := s.rawUnix()
 	if err != nil {
 		return nil, err, true
 	}

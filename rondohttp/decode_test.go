@@ -22,7 +22,7 @@ func zip(s string) string {
 // serveZipped answers with body, said to be gzip, in chunks or with a length.
 func serveZipped(t *testing.T, body string, chunked bool) (string, *counter) {
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Accept-Encoding") == "gzip" {
+		if strings.HasPrefix(r.Header.Get("Accept-Encoding"), "gzip") {
 			w.Header().Set("Content-Encoding", "gzip")
 		}
 		if !chunked {
@@ -37,7 +37,7 @@ func serveZipped(t *testing.T, body string, chunked bool) (string, *counter) {
 	})
 }
 
-func TestGunzip(t *testing.T) {
+func TestDecoder(t *testing.T) {
 	long := strings.Repeat("All that is gold does not glitter. ", 20000)
 	for name, c := range map[string]struct{ body, want string }{
 		"short": {zip("hello"), "hello"}, "long": {zip(long), long}, "two members": {zip("hello ") + zip("world"), "hello world"},
@@ -70,7 +70,7 @@ func TestGunzip(t *testing.T) {
 	}
 }
 
-func TestGunzipIsLeftToWhoeverAsks(t *testing.T) {
+func TestDecoderIsLeftToWhoeverAsks(t *testing.T) {
 	url, _ := serveZipped(t, zip("hello"), false)
 	run(t, func(ctx context.Context, s *Session) {
 		got, err := fetch(ctx, s, &Request{URL: url, Header: http.Header{"accept-encoding": {"gzip"}}})
@@ -85,7 +85,7 @@ func TestGunzipIsLeftToWhoeverAsks(t *testing.T) {
 	}, WithDecompress(false))
 }
 
-func TestGunzipRefusesABomb(t *testing.T) {
+func TestDecoderRefusesABomb(t *testing.T) {
 	bomb := zip(strings.Repeat("\x00", 16<<20))
 	url, _ := serveZipped(t, bomb, false)
 	run(t, func(ctx context.Context, s *Session) {
@@ -108,7 +108,7 @@ func TestGunzipRefusesABomb(t *testing.T) {
 	}, WithMaxBody(1<<20))
 }
 
-func TestGunzipReportsBadCoding(t *testing.T) {
+func TestDecoderReportsBadCoding(t *testing.T) {
 	whole := zip(strings.Repeat("hello", 1000))
 	for name, body := range map[string]string{
 		"not gzip": "this is not gzip", "cut": whole[:len(whole)-5], "checksum": whole[:len(whole)-8] + "\x01\x02\x03\x04" + whole[len(whole)-4:],
@@ -125,7 +125,7 @@ func TestGunzipReportsBadCoding(t *testing.T) {
 	}
 }
 
-func TestGunzipTellsTruncationFromBadCoding(t *testing.T) {
+func TestDecoderTellsTruncationFromBadCoding(t *testing.T) {
 	whole := zip(strings.Repeat("hello", 1000))
 	url := serveRaw(t, answer("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n"+whole[:20]))
 	run(t, func(ctx context.Context, s *Session) {

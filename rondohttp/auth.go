@@ -76,35 +76,38 @@ func parseNetrc(s string) *netrc {
 		machine, login, password, open, any = "", "", "", false, false
 	}
 	macro := false
+	var value func(string) // takes the next word
 	for line := range strings.Lines(s) {
 		words := netrcWords(line)
 		if macro { // a macro's text ends with an empty line
 			macro = len(words) > 0
 			continue
 		}
-		for i := 0; i < len(words); i++ {
-			next := func() string {
-				if i++; i < len(words) {
-					return words[i]
-				}
-				return ""
+		for _, w := range words {
+			if value != nil {
+				value(w)
+				value = nil
+				continue
 			}
-			switch words[i] {
+			switch w {
 			case "machine":
 				flush()
-				machine, open = strings.ToLower(next()), true
+				value = func(w string) { machine, open = strings.ToLower(w), true }
 			case "default":
 				flush()
 				open, any = true, true
 			case "login":
-				login = next()
+				value = func(w string) { login = w }
 			case "password":
-				password = next()
+				value = func(w string) { password = w }
 			case "account":
-				next()
+				value = func(string) {}
 			case "macdef":
 				flush()
-				macro, i = true, len(words)
+				macro = true
+			}
+			if macro {
+				break
 			}
 		}
 	}

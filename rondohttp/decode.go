@@ -108,10 +108,21 @@ func (d *decoder) next(ctx context.Context, p []byte) ([]byte, error) {
 		if n > 0 {
 			return p[:n], d.bomb(n) // an error comes again
 		}
+		if err == io.EOF {
+			return nil, d.end()
+		}
 		if err != nil {
 			return nil, d.fault(err)
 		}
 	}
+}
+
+// end returns io.EOF if the body ends where its coding does.
+func (d *decoder) end() error {
+	if _, err := d.br.Peek(1); err != nil {
+		return err
+	}
+	return d.fault(errors.New("bytes follow its end"))
 }
 
 // begin makes d.z read this body, from its first byte.
@@ -161,7 +172,7 @@ func (d *decoder) beginDeflate() (err error) {
 }
 
 // bombFrom is how much a body may decode to before its ratio matters.
-const bombFrom = 1 << 20
+const bombFrom = 16 << 20
 
 // bomb looks, after n more bytes, whether the body is a bomb.
 func (d *decoder) bomb(n int) error {

@@ -2,13 +2,19 @@ package rondohttp
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 )
 
 func zip(s string) string {
@@ -133,4 +139,109 @@ func TestDecoderTellsTruncationFromBadCoding(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// coded returns s in each coding, as its own encoder has it.
+func coded(t *testing.T, s string) map[string][]string {
+	t.Helper()
+	with := func(f func(w io.Writer) (io.WriteCloser, error)) string {
+		var b bytes.Buffer
+		w, err := f(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, s)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	return map[string][]string{
+		"gzip":   {zip(s)},
+		"x-gzip": {zip(s)},
+		"deflate": {
+			with(func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriter(w), nil }),
+			with(func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, 6) }),
+		},
+		"br":   {with(func(w io.Writer) (io.WriteCloser, error) { return brotli.NewWriter(w), nil })},
+		"zstd": {with(func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })},
+	}
+}
+
+func TestDecoderCodings(t *testing.T) {
+	for _, text := range []string{"", "hello", strings.Repeat("Not all those who wander are lost. ", 30000)} {
+		for name, bodies := range coded(t, text) {
+			for i, body := range bodies {
+				t.Run(fmt.Sprintf("%s/%d/%d", name, len(text), i), func(t *testing.T) {
+					url, conns := serve(t, func(w http.ResponseWriter, r *http.Request) {
+						w.Header().Set("Content-Encoding", strings.ToUpper(name))
+						for len(body) > 0 { // in pieces, so that the decoder parks
+							n := min(len(body), 1500)
+							io.WriteString(w, body[:n])
+							w.(http.Flusher).Flush()
+							body = body[n:]
+						}
+					})
+					whole := body
+					run(t, func(ctx context.Context, s *Session) {
+						for range 3 {
+							body = whole
+							if got, err := fetch(ctx, s, &Request{URL: url}); got != text || err != nil {
+								t.Errorf("%d bytes, want %d: %v", len(got), len(text), err)
+							}
+						}
+						if n := len(s.decoders[codingOf([]byte(name))]); n != 1 {
+							t.Errorf("%d decoders are kept, want the one used thrice", n)
+						}
+					})
+					if n := conns.opened.Load(); n != 1 {
+						t.Errorf("%d connections", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestDecoderKnowsABombByItsRatio(t *testing.T) {
+	for name, bodies := range coded(t, strings.Repeat("\x00", bombFrom+(8<<20))) {
+		for i, body := range bodies {
+			t.Run(fmt.Sprintf("%s/%d", name, i), func(t *testing.T) {
+				url, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Encoding", name)
+					io.WriteString(w, body)
+				})
+				run(t, func(ctx context.Context, s *Session) {
+					got, err := fetch(ctx, s, &Request{URL: url})
+					if kindOf(err) != KindBomb || len(got) > bombFrom {
+						t.Errorf("%d bytes of %d, error %v", len(got), len(body), err)
+					}
+				}, WithMaxRatio(100))
+				run(t, func(ctx context.Context, s *Session) {
+					if got, err := fetch(ctx, s, &Request{URL: url}); len(got) != bombFrom+(8<<20) || err != nil {
+						t.Errorf("without a bound: %d bytes, error %v", len(got), err)
+					}
+				}, WithMaxRatio(0))
+			})
+		}
+	}
+}
+
+func TestDecoderLeavesOtherCodingsAlone(t *testing.T) {
+	for _, name := range []string{"compress", "gzip, br", "identity", "a-very-long-name"} {
+		url, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", name)
+			io.WriteString(w, "as it is")
+		})
+		run(t, func(ctx context.Context, s *Session) {
+			r, err := s.Get(ctx, url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if b, err := r.Bytes(ctx); string(b) != "as it is" || r.Decoded || err != nil {
+				t.Errorf("%s: %q, decoded %v, %v", name, b, r.Decoded, err)
+			}
+		})
+	}
 }

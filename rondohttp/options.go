@@ -81,7 +81,7 @@ func WithMaxRedirects(n int) Option { return func(c *config) { c.maxRedirects = 
 func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = max(n, 0) } }
 
 // WithMaxRatio bounds how many times its length a compressed body may decode to, once it has come
-// to 1 MiB (2,000 unless told, twice what gzip can reach, and far below what the others can): beyond that it is a
+// to 16 MiB (2,000 unless told, twice what gzip can reach, and far below what the others can): beyond that it is a
 // bomb, and fails with [KindBomb]. 0 is no bound.
 func WithMaxRatio(n int) Option { return func(c *config) { c.maxRatio = max(n, 0) } }
 

@@ -28,6 +28,7 @@ type part struct {
 	head string
 	size int64 // -1: not known
 	r    io.Reader
+	back func() error // makes r readable once more; nil if nothing does
 }
 
 // NewMultipart returns an empty body with a random boundary.
@@ -87,7 +88,20 @@ func (m *Multipart) Part(h textproto.MIMEHeader, r io.Reader, size int64) {
 		}
 	}
 	b.WriteString("\r\n")
-	m.parts = append(m.parts, part{b.String(), max(size, -1), r})
+	p := part{head: b.String(), size: max(size, -1), r: r}
+	switch r := r.(type) {
+	case *fileBody:
+		p.back = func() error { r.rewind(); return nil }
+	case *bytes.Reader:
+		p.back = seek(r, r.Size()-int64(r.Len()))
+	case *strings.Reader:
+		p.back = seek(r, r.Size()-int64(r.Len()))
+	}
+	m.parts = append(m.parts, p)
+}
+
+func seek(r io.Seeker, start int64) func() error {
+	return func() error { _, err := r.Seek(start, io.SeekStart); return err }
 }
 
 func (m *Multipart) end() string {
@@ -147,32 +161,20 @@ func (m *Multipart) Read(b []byte) (int, error) {
 
 // again returns what makes m readable once more, nil if one of its readers cannot be.
 func (m *Multipart) again() func() (io.Reader, error) {
-	var back []func() error
 	for _, p := range m.parts {
-		switch r := p.r.(type) {
-		case *fileBody:
-			back = append(back, func() error { r.rewind(); return nil })
-		case *bytes.Reader:
-			back = append(back, seeker(r, r.Size()-int64(r.Len())))
-		case *strings.Reader:
-			back = append(back, seeker(r, r.Size()-int64(r.Len())))
-		default:
+		if p.back == nil {
 			return nil
 		}
 	}
 	return func() (io.Reader, error) {
-		for _, f := range back {
-			if err := f(); err != nil {
+		for _, p := range m.parts {
+			if err := p.back(); err != nil {
 				return nil, err
 			}
 		}
 		m.at, m.text, m.content, m.tail = 0, nil, nil, false
 		return m, nil
 	}
-}
-
-func seeker(r io.Seeker, start int64) func() error {
-	return func() error { _, err := r.Seek(start, io.SeekStart); return err }
 }
 
 // stop closes the files that are open.

@@ -128,11 +128,12 @@ func (s *Session) prepare(req *Request) (r *Response, err error) {
 	if r.limits == nil {
 		r.limits = &s.timeouts
 	}
+	if r.method == "" {
+		r.method = "GET"
+	}
 	switch {
 	case s.bad != nil:
 		return r, s.bad
-	case r.method == "":
-		r.method = "GET"
 	case !http1.ValidMethod(r.method) || r.method == "CONNECT":
 		return r, faultf(KindBadRequest, "method %q cannot be sent", r.method)
 	case req.Body != nil && req.Pieces != nil:

@@ -171,13 +171,10 @@ func (d *decoder) beginDeflate() (err error) {
 	return nil
 }
 
-// bombFrom is how much a body may decode to before its ratio matters.
-const bombFrom = 16 << 20
-
 // bomb looks, after n more bytes, whether the body is a bomb.
 func (d *decoder) bomb(n int) error {
 	ratio := d.r.s.maxRatio
-	if got := d.r.got + int64(n); ratio > 0 && got > bombFrom && got/int64(ratio) > d.taken {
+	if got := d.r.got + int64(n); ratio > 0 && got > d.r.s.bombFrom && got/int64(ratio) > d.taken {
 		return faultf(KindBomb, "body decodes to more than %d times its length", ratio)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -57,6 +58,7 @@ func FuzzDigestChallenge(f *testing.F) {
 
 // A digestServer checks answers, and gives a new nonce every `life` requests.
 type digestServer struct {
+	mu             sync.Mutex
 	algorithm, qop string
 	life           int
 	n, refused     int
@@ -64,6 +66,8 @@ type digestServer struct {
 }
 
 func (d *digestServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	nonce := fmt.Sprintf("nonce-%d", d.n/d.life)
 	auth := r.Header.Get("Authorization")
 	d.auths = append(d.auths, auth)
@@ -112,6 +116,8 @@ func TestDigestAgainstAServer(t *testing.T) {
 						}
 					}
 				}, WithMiddleware(Digest("u", "p")))
+				d.mu.Lock()
+				defer d.mu.Unlock()
 				if d.refused != 3 { // at first, and for each of two nonces that became stale
 					t.Errorf("%d refusals: %q", d.refused, d.auths)
 				}
@@ -132,6 +138,8 @@ func TestDigestGivesUpOnAWrongPassword(t *testing.T) {
 			r.Close()
 		}
 	}, WithMiddleware(Digest("u", "wrong")))
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if n := len(d.auths); n > 4 {
 		t.Errorf("%d requests", n)
 	}
@@ -149,6 +157,8 @@ func TestDigestAnswersNoOtherOrigin(t *testing.T) {
 		}
 		r.Close()
 	}, WithMiddleware(Digest("u", "p")))
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if len(d.auths) != 1 || d.auths[0] != "" {
 		t.Errorf("it was sent %q", d.auths)
 	}

@@ -34,6 +34,7 @@ type config struct {
 	maxBody        int64
 	decompress     bool
 	maxRatio       int
+	bombFrom       int64
 	base           string
 	query          url.Values
 	jar            http.CookieJar
@@ -51,6 +52,7 @@ const (
 	defaultRedirects = 10
 	defaultUserAgent = "rondo/0.1"
 	defaultRatio     = 2000
+	defaultBombFrom  = 16 << 20
 	idleTimeout      = 90 * time.Second
 )
 
@@ -81,9 +83,11 @@ func WithMaxRedirects(n int) Option { return func(c *config) { c.maxRedirects = 
 func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = max(n, 0) } }
 
 // WithMaxRatio bounds how many times its length a compressed body may decode to, once it has come
-// to 16 MiB (2,000 unless told, twice what gzip can reach, and far below what the others can): beyond that it is a
-// bomb, and fails with [KindBomb]. 0 is no bound.
-func WithMaxRatio(n int) Option { return func(c *config) { c.maxRatio = max(n, 0) } }
+// to so many bytes: beyond that it is a bomb, and fails with [KindBomb]. Unless told it is 2,000 from 16 MiB on: gzip reaches
+// half of that, the others a hundred times as much. A ratio of 0 is no bound.
+func WithMaxRatio(ratio int, from int64) Option {
+	return func(c *config) { c.maxRatio, c.bombFrom = max(ratio, 0), from }
+}
 
 // WithDecompress says whether gzip, deflate, br and zstd are asked for and taken off (true unless told). A
 // request that has an Accept-Encoding field of its own gets what comes.

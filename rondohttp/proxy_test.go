@@ -308,6 +308,8 @@ func TestProxySocks(t *testing.T) {
 					t.Errorf("https by %s: %q, %v", front, got, err)
 				}
 			}
+			srv.mu.Lock()
+			defer srv.mu.Unlock()
 			if len(srv.saw) != 2 || !strings.HasPrefix(srv.saw[0], strings.TrimSuffix(c.saw, "127.0.0.1:"+port)) {
 				t.Errorf("%s was asked for %q", front, srv.saw)
 			}

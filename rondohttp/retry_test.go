@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,18 +152,18 @@ func TestRetrySleepEndsWithACancel(t *testing.T) {
 
 // The whole of it, over connections: the body is sent anew each time.
 func TestRetryOverConnections(t *testing.T) {
-	n := 0
+	var n atomic.Int64
 	url, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		if n++; n < 3 {
+		if n.Add(1) < 3 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 		w.Write(b)
 	})
 	run(t, func(ctx context.Context, s *Session) {
 		got, err := fetch(ctx, s, &Request{Method: "PUT", URL: url, Body: strings.NewReader("body")})
-		if got != "body" || err != nil || n != 3 {
-			t.Errorf("%q after %d tries, %v", got, n, err)
+		if got != "body" || err != nil || n.Load() != 3 {
+			t.Errorf("%q after %d tries, %v", got, n.Load(), err)
 		}
 	}, WithMiddleware(Retry(RetryPolicy{Backoff: time.Millisecond})))
 }

@@ -60,7 +60,8 @@ func NewSession(opts ...Option) *Session {
 		panic("rondohttp: NewSession off the loop (call it in a task)")
 	}
 	kernel, _ := loop.Current()
-	c := config{limit: defaultLimit, maxRedirects: defaultRedirects, userAgent: defaultUserAgent, decompress: true, maxRatio: defaultRatio}
+	c := config{limit: defaultLimit, maxRedirects: defaultRedirects, userAgent: defaultUserAgent, decompress: true,
+		maxRatio: defaultRatio, bombFrom: defaultBombFrom}
 	for _, o := range opts {
 		o(&c)
 	}

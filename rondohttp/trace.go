@@ -12,7 +12,7 @@ import (
 
 // A Trace holds functions that are told how a request gets on; nil ones are not called. They run
 // in its task and must neither park nor keep it long. A request with redirects goes through most of them
-// several times, Done is called once and last.
+// several times, Done is called once and last. A middleware that sends a request again begins anew with its trace.
 //
 // Without a trace a request pays for it with a few comparisons.
 type Trace struct {

@@ -40,7 +40,7 @@ func record(t *testing.T, more []rondohttp.Middleware, f func(ctx context.Contex
 func attributes(s tracetest.SpanStub) map[string]string {
 	m := map[string]string{}
 	for _, kv := range s.Attributes {
-		m[string(kv.Key)] = kv.Value.Emit()
+		m[string(kv.Key)] = kv.Value.String()
 	}
 	return m
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +14,8 @@ import (
 )
 
 // RoundTrip sends one request of net/http's, which makes a session the transport of
-// an [http.Client]. It follows no redirects and keeps no cookies, as the Client does both.
+// an [http.Client]. It follows no redirects and keeps no cookies, as the Client does both; base, query
+// and netrc of the session are not used either. Traces of package httptrace are told, on the loop.
 //
 // Called by a task of the session's loop, it parks the task, and so does reading the body.
 // Called elsewhere, it blocks the goroutine: the exchange, and each Read of the body, then runs as a task
@@ -75,6 +77,9 @@ func (s *Session) roundTripHere(ctx context.Context, req *http.Request) (*http.R
 	}
 	if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
 		plain.ExpectContinue = time.Second
+	}
+	if h := httptrace.ContextClientTrace(req.Context()); h != nil {
+		plain.Trace = fromHTTPTrace(h, req.URL.Host)
 	}
 	if get := req.GetBody; get != nil {
 		plain.GetBody = func() (io.Reader, error) { return get() }

@@ -38,13 +38,15 @@ type ConnInfo struct {
 	Reused        bool
 	Idle          time.Duration // how long it was, if reused
 	Local, Remote net.Addr
+
+	conn net.Conn // for net/http's traces
 }
 
 func (t *Trace) gotConn(c *conn, now loop.Time) {
 	if t.GotConn == nil {
 		return
 	}
-	info := ConnInfo{Reused: c.used, Local: c.raw.LocalAddr(), Remote: c.raw.RemoteAddr()}
+	info := ConnInfo{Reused: c.used, Local: c.raw.LocalAddr(), Remote: c.raw.RemoteAddr(), conn: c.raw}
 	if c.used {
 		info.Idle = now.Sub(c.idleSince)
 	}

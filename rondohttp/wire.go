@@ -104,7 +104,7 @@ func (x *exchange) appendHead(p []byte) []byte {
 	if x.s.jar != nil && !x.once {
 		fields, cookie = x.cookies()
 	}
-	if x.u.UserInfo != "" || x.s.netrc != nil {
+	if x.u.UserInfo != "" || x.s.netrc != nil && !x.once {
 		auth = x.credentials()
 	}
 	if x.expects() && !x.fields.has("Expect") {

@@ -110,10 +110,13 @@ func newFileBody(path string) (*fileBody, error) {
 // Read parks while the file is read.
 func (b *fileBody) Read(p []byte) (int, error) {
 	if len(b.rest) == 0 && b.err == nil {
-		b.rest, b.err = rondo.ToThread(context.Background(), b.load)
+		l := fileLoad{path: b.path, size: b.size, f: b.f, buf: b.buf}
+		// They are the thread's, which a canceled task leaves behind; so it has the only hold of them.
+		b.f, b.buf = nil, nil
+		l, b.err = rondo.ToThread(context.Background(), l.next)
+		b.f, b.buf, b.rest = l.f, l.buf, l.buf[:l.n]
 	}
 	if len(b.rest) == 0 {
-		b.stop()
 		return 0, b.err
 	}
 	n := copy(p, b.rest)
@@ -121,18 +124,30 @@ func (b *fileBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// load reads the next of the file, in a thread.
-func (b *fileBody) load() (_ []byte, err error) {
-	if b.f == nil {
-		if b.f, err = os.Open(b.path); err != nil {
-			return nil, err
+// A fileLoad is a fileBody's file on its way through a thread.
+type fileLoad struct {
+	path string
+	size int64
+	f    *os.File
+	buf  []byte
+	n    int
+}
+
+// next reads the next of the file, which is opened first and closed last.
+func (l fileLoad) next() (_ fileLoad, err error) {
+	if l.f == nil {
+		if l.f, err = os.Open(l.path); err != nil {
+			return l, err
 		}
 	}
-	if b.buf == nil {
-		b.buf = make([]byte, min(max(b.size, 512), fileBuffer))
+	if l.buf == nil {
+		l.buf = make([]byte, min(max(l.size, 512), fileBuffer))
 	}
-	n, err := b.f.Read(b.buf)
-	return b.buf[:n], err
+	if l.n, err = l.f.Read(l.buf); err != nil {
+		l.f.Close()
+		l.f = nil
+	}
+	return l, err
 }
 
 // stop closes the file, if it is open.

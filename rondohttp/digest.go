@@ -45,7 +45,7 @@ func (d *digest) do(ctx context.Context, next Doer, req *Request) (*Response, er
 	sent := req
 	used := d.seen[origin(req.URL)]
 	if used != nil {
-		sent = d.answer(req, req.URL, used)
+		sent = d.answer(req, methodOf(req), req.URL, used)
 	}
 	for range 2 { // the second time for a nonce that is stale
 		r, err := next.Do(ctx, sent)
@@ -79,7 +79,7 @@ func (d *digest) do(ctx context.Context, next Doer, req *Request) (*Response, er
 		d.seen[at] = c
 		r.Close()
 		url := r.URL
-		sent = d.answer(req, url, c)
+		sent = d.answer(req, r.Method, url, c)
 		sent.URL, sent.Method, sent.Query = url, r.Method, nil
 		used = c
 		if !first {
@@ -104,14 +104,14 @@ func origin(s string) string {
 	return u.Scheme + "://" + strings.ToLower(hostname(u.Host)) + ":" + u.Port()
 }
 
-// answer returns req for the URL at with the answer to c.
-func (d *digest) answer(req *Request, at string, c *challenge) *Request {
+// answer returns req with the answer to c, for method and the URL at.
+func (d *digest) answer(req *Request, method, at string, c *challenge) *Request {
 	copied := req.Clone()
 	u, err := http1.SplitURL(at)
 	if err != nil {
 		return copied
 	}
-	copied.setHeader("Authorization", c.answer(d.user, d.password, methodOf(req), u.Target, newNonce()))
+	copied.setHeader("Authorization", c.answer(d.user, d.password, method, u.Target, newNonce()))
 	return copied
 }
 

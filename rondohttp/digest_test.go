@@ -110,12 +110,12 @@ func TestDigestAgainstAServer(t *testing.T) {
 				url, _ := serve(t, d.ServeHTTP)
 				run(t, func(ctx context.Context, s *Session) {
 					for i := range 7 {
-						req := &Request{Method: "POST", URL: fmt.Sprintf("%s/a?i=%d", url, i), Body: strings.NewReader("body")}
+						req := &Request{Method: "POST", URL: fmt.Sprintf("a?i=%d", i), Body: strings.NewReader("body")}
 						if got, err := fetch(ctx, s, req); got != "hello body" || err != nil {
 							t.Fatalf("request %d: %q, %v; sent %v", i, got, err, d.auths)
 						}
 					}
-				}, WithMiddleware(Digest("u", "p")))
+				}, WithMiddleware(Digest("u", "p")), WithBaseURL(url))
 				d.mu.Lock()
 				defer d.mu.Unlock()
 				if d.refused != 3 { // at first, and for each of two nonces that became stale

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/rondo-go/rondo"
 )
@@ -69,41 +70,19 @@ func (r *Response) Lines(ctx context.Context) iter.Seq2[[]byte, error] {
 	}
 }
 
-// WriteTo writes the rest of the body to w, piece by piece: it implements [io.WriterTo], for io.Copy. A w that
-// parks is given a copy.
-func (r *Response) WriteTo(w io.Writer) (n int64, err error) {
-	for {
-		p, err := r.Next(context.Background())
-		if err == io.EOF {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-		m, err := w.Write(p)
-		n += int64(m)
-		if err != nil {
-			return n, err
-		}
-	}
-}
-
 // Save writes the rest of the body to a file at path, and closes r. The file appears there, or takes the place of an older one,
 // when it is whole: until then, and if the body breaks off or the task is canceled, path is as it
 // was. Writing happens off the loop. It returns the number of bytes.
 func (r *Response) Save(ctx context.Context, path string) (n int64, err error) {
 	defer r.Close()
-	f, err := rondo.ToThread(ctx, func() (*os.File, error) {
-		return os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	})
+	f, err := createTemp(ctx, path)
 	if err != nil {
 		return 0, err
 	}
 	// Local files are closed and removed in no time; and this has to happen in a task that is canceled.
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
+			discard(f)
 		}
 	}()
 	buf := make([]byte, 0, fileBuffer)
@@ -146,4 +125,29 @@ func (r *Response) Save(ctx context.Context, path string) (n int64, err error) {
 		return struct{}{}, os.Rename(f.Name(), path)
 	})
 	return n, err
+}
+
+// createTemp makes a file beside path, off the loop. A task that is canceled meanwhile leaves none.
+func createTemp(ctx context.Context, path string) (*os.File, error) {
+	var made atomic.Pointer[os.File]
+	var left atomic.Bool
+	f, err := rondo.ToThread(ctx, func() (*os.File, error) {
+		f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+		if made.Store(f); err == nil && left.Load() {
+			discard(f)
+		}
+		return f, err
+	})
+	if err != nil {
+		left.Store(true)
+		if f := made.Load(); f != nil {
+			discard(f) // twice does no harm
+		}
+	}
+	return f, err
+}
+
+func discard(f *os.File) {
+	f.Close()
+	os.Remove(f.Name())
 }

@@ -110,6 +110,13 @@ func (s *Session) Do(ctx context.Context, req *Request) (*Response, error) {
 	if len(s.middlewares) == 0 {
 		return s.do(ctx, req)
 	}
+	if s.bad == nil && (s.baseURL != nil || len(s.query) > 0) && !req.once {
+		whole := *req // so that the middlewares see where it goes
+		if url, err := s.complete(req); err == nil {
+			whole.URL, whole.Query = url, nil
+		}
+		req = &whole
+	}
 	return s.doer.Do(ctx, req)
 }
 

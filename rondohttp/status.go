@@ -2,6 +2,7 @@ package rondohttp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -31,7 +32,8 @@ func (e *StatusError) Error() string {
 }
 
 // RaiseForStatus returns nil if the status of r is below 400. Else it closes r and returns a
-// [*StatusError], having read the first 4 KB of the body as far as they come; it parks for them.
+// [*StatusError], having read the first 4 KB of the body as far as they come; it parks for them. If
+// the task is canceled meanwhile, it returns that error.
 func (r *Response) RaiseForStatus(ctx context.Context) error {
 	if r.Status < 400 {
 		return nil
@@ -39,8 +41,11 @@ func (r *Response) RaiseForStatus(ctx context.Context) error {
 	e := &StatusError{Method: r.Method, URL: redact(r.URL), Status: r.Status, Reason: r.Reason()}
 	for len(e.Body) < statusBody {
 		p, err := r.Next(ctx)
+		if errors.Is(err, context.Canceled) {
+			return err
+		}
 		if err != nil {
-			break
+			break // the status says more than that
 		}
 		e.Body = append(e.Body, p[:min(len(p), statusBody-len(e.Body))]...)
 	}

@@ -195,7 +195,7 @@ func (x *exchange) connectTo(ctx context.Context, c *conn, limit time.Duration) 
 		until = time.Now().Add(limit)
 	}
 	d := x.s.dialer
-	d.Timeout = limit
+	d.Timeout, d.Resolver = limit, x.resolver()
 	if x.trace != nil && x.trace.ConnectStart != nil {
 		x.trace.ConnectStart(network, addr)
 	}
@@ -212,6 +212,15 @@ func (x *exchange) connectTo(ctx context.Context, c *conn, limit time.Duration) 
 		err = x.proxyFault(err)
 	}
 	return err
+}
+
+// resolver returns what looks names up for x.
+func (x *exchange) resolver() rondo.Resolver {
+	r := x.s.dialer.Resolver
+	if t := x.trace; t != nil && (t.DNSStart != nil || t.DNSDone != nil) {
+		r = &tracedResolver{r, t}
+	}
+	return r
 }
 
 func (x *exchange) dialFault(ctx context.Context, err error, late Kind) error {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http/httptrace"
+	"net/netip"
 )
 
 // fromHTTPTrace returns the trace that tells what net/http's own transport would, but for PutIdleConn and the interim
@@ -17,10 +18,10 @@ func fromHTTPTrace(h *httptrace.ClientTrace, host string) *Trace {
 		t.DNSStart = func(host string) { h.DNSStart(httptrace.DNSStartInfo{Host: host}) }
 	}
 	if h.DNSDone != nil {
-		t.DNSDone = func(_ string, addrs []string, err error) {
+		t.DNSDone = func(_ string, addrs []netip.Addr, err error) {
 			info := httptrace.DNSDoneInfo{Err: err}
 			for _, a := range addrs {
-				info.Addrs = append(info.Addrs, net.IPAddr{IP: net.ParseIP(a)})
+				info.Addrs = append(info.Addrs, net.IPAddr{IP: a.AsSlice(), Zone: a.Zone()})
 			}
 			h.DNSDone(info)
 		}

@@ -128,7 +128,7 @@ func withField(name string, value func() string) Option {
 // as well, by requests that carry no other.
 func WithNetrc(path string) Option { return func(c *config) { c.netrcPath = &path } }
 
-// WithDialer sets how connections are made: the local address, the resolver and so on. Its
+// WithDialer sets how connections are made: the local address, the resolver (see [rondo.CachingResolver]) and so on. Its
 // Timeout is that of [Timeouts].
 func WithDialer(d rondo.Dialer) Option { return func(c *config) { c.dialer = d } }
 

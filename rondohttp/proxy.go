@@ -127,7 +127,7 @@ func (x *exchange) throughProxy(ctx context.Context, c *conn, until time.Time) e
 // proxyFault gives an error of the way to a proxy its kind.
 func (x *exchange) proxyFault(err error) error {
 	var f *fault
-	if errors.As(err, &f) && f.kind == KindCanceled || errors.Is(err, context.Canceled) || isLate(err) {
+	if errors.As(err, &f) && (f.kind == KindCanceled || f.kind == KindDNS) || errors.Is(err, context.Canceled) || isLate(err) {
 		return err
 	}
 	return faultf(KindProxy, "proxy %s: %w", x.host.via.addr, err)
@@ -178,8 +178,8 @@ func (x *exchange) socks(ctx context.Context, c *conn) error {
 	if ip, err := netip.ParseAddr(name); err == nil {
 		target.ip = ip
 	} else if x.host.via.scheme == "socks5" {
-		if target.ip, err = x.s.resolve(ctx, name); err != nil {
-			return &fault{KindDNS, err}
+		if target.ip, err = x.lookUp(ctx, name, c.deadline); err != nil {
+			return err
 		}
 	}
 	shake := func() error { return target.connect(c.raw) }
@@ -189,12 +189,24 @@ func (x *exchange) socks(ctx context.Context, c *conn) error {
 	return c.under(ctx, shake)
 }
 
-// resolve looks up one address of name.
-func (s *Session) resolve(ctx context.Context, name string) (netip.Addr, error) {
-	ips, err := rondo.ToThread(ctx, func() ([]netip.Addr, error) {
-		return net.DefaultResolver.LookupNetIP(context.WithoutCancel(ctx), "ip", name)
+// lookUp returns one address of name, by the time given, if it is not zero.
+func (x *exchange) lookUp(ctx context.Context, name string, until time.Time) (netip.Addr, error) {
+	limit := rondo.Forever
+	if !until.IsZero() {
+		limit = time.Until(until)
+	}
+	var ips []netip.Addr
+	err := rondo.Timeout(ctx, limit, func(ctx context.Context) (err error) {
+		ips, err = lookUp(ctx, x.resolver(), "ip", name)
+		return err
 	})
-	if err != nil {
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return netip.Addr{}, &fault{KindDNS, err}
+	case err == nil && len(ips) == 0:
+		return netip.Addr{}, faultf(KindDNS, "no address for %s", name)
+	case err != nil:
 		return netip.Addr{}, err
 	}
 	return ips[0].Unmap(), nil

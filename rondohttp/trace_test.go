@@ -9,10 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rondo-go/rondo"
 )
 
 // logTo returns a trace that writes every event's name to log.
@@ -179,4 +183,46 @@ func TestRequestHasItsOwnTLS(t *testing.T) {
 			t.Errorf("%d connections", s.pool.open)
 		}
 	})
+}
+
+// A resolver that is told of, answers with an address of this machine, and fails for other names.
+func TestTraceTellsOfNames(t *testing.T) {
+	srv, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) })
+	port := srv[strings.LastIndexByte(srv, ':'):]
+	local := netip.MustParseAddr("127.0.0.1")
+	resolver := rondo.ResolverFunc(func(ctx context.Context, network, host string) ([]netip.Addr, error) {
+		if host != "shire.example" {
+			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		}
+		return []netip.Addr{local}, nil
+	})
+	socks := new(socksServer)
+	front, err := url.Parse(strings.Replace(serveRaw(t, socks.serve), "http", "socks5", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, opts := range [][]Option{nil, {WithProxy(ProxyURL(front))}} {
+		run(t, func(ctx context.Context, s *Session) {
+			for host, want := range map[string]string{"shire.example": "", "mordor.example": "dns"} {
+				var log []string
+				trace := &Trace{
+					DNSStart: func(host string) { log = append(log, "start "+host) },
+					DNSDone: func(host string, addrs []netip.Addr, err error) {
+						log = append(log, fmt.Sprintf("done %s %v %v", host, addrs, err != nil))
+					},
+				}
+				got, err := fetch(ctx, s, &Request{URL: "http://" + host + port, Trace: trace})
+				if string(kindOf(err)) != want || want == "" && got != host+port {
+					t.Errorf("%s: %q, %v", host, got, err)
+				}
+				told := []string{"start " + host, "done " + host + " [127.0.0.1] false"}
+				if want != "" {
+					told[1] = "done " + host + " [] true"
+				}
+				if !slices.Equal(log, told) {
+					t.Errorf("%q, want %q", log, told)
+				}
+			}
+		}, append(opts, WithDialer(rondo.Dialer{Resolver: resolver}))...)
+	}
 }

@@ -13,22 +13,27 @@ SEED   ?= 0
 FAMILY ?=
 
 PLATFORMS   = linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+MODULES     = bench otel integration/web
 STATICCHECK = $(CURDIR)/.bin/staticcheck
 SCRIPTS     = .ci/run $(shell find bench examples -name '*.sh' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help all test race hub portable conformance conformance-fuzz lint bench cross docs clean
+.PHONY: help all test race modules hub portable conformance conformance-fuzz lint bench cross docs clean
 
 help: ## this list
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-all: lint test race hub portable conformance cross ## what a change must pass
+all: lint test race modules hub portable conformance cross ## what a change must pass
 
 test: ## the test suite
 	$(GO) test $(FLAGS) $(PKG)
 
 race: ## the suite under the race detector (needs a C compiler)
 	$(GO) test -race $(FLAGS) $(PKG)
+
+modules: ## the tests of the modules that are apart
+	cd otel && $(GO) test $(FLAGS) ./...
+	cd integration/web && $(GO) test $(FLAGS) ./...
 
 hub: ## the suite with the plain hub in place of symmetric transfer
 	$(GO) test -tags rondo_hub $(FLAGS) $(PKG)
@@ -48,12 +53,12 @@ lint: .bin/staticcheck ## gofmt, go vet (each system), staticcheck, tidy modules
 	$(GO) vet -tags rondo_hub ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
-	cd bench && $(GO) vet ./...
+	@for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
 	$(STATICCHECK) ./...
 	$(STATICCHECK) -tags rondo_hub ./...
 	GOOS=darwin $(STATICCHECK) ./...
-	cd bench && $(STATICCHECK) ./...
-	@for m in . bench tools; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@for m in $(MODULES); do (cd $$m && $(STATICCHECK) ./...) || exit 1; done
+	@for m in . $(MODULES) tools; do (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 	@for s in $(SCRIPTS); do bash -n $$s || exit 1; done
 	@! grep -rnE '\b(TODO|FIXME)\b' --include='*.go' .
 

@@ -164,11 +164,13 @@ func (c *conn) stale() bool { return c.raw.Stale() }
 
 // dial opens a connection to x's host, in the time that the clocks allow.
 func (x *exchange) dial(ctx context.Context) (c *conn, err error) {
-	limit, late := x.bound(x.s.timeouts.Connect, KindTimeoutConnect)
+	if err := x.s.route(x.host); err != nil {
+		return nil, err
+	}
+	limit, late := x.bound(x.limits.Connect, KindTimeoutConnect)
 	c = &conn{s: x.s, host: x.host}
-	d := rondo.Dialer{Timeout: limit}
-	if c.raw, err = d.Dial(ctx, "tcp", x.host.addr); err != nil {
-		return nil, x.s.dialFault(ctx, err, late)
+	if err = x.connectTo(ctx, c, limit); err != nil {
+		return nil, x.dialFault(ctx, err, late)
 	}
 	if x.host.key.tls {
 		if err := x.handshake(ctx, c); err != nil {
@@ -179,13 +181,58 @@ func (x *exchange) dial(ctx context.Context) (c *conn, err error) {
 	return c, nil
 }
 
-func (s *Session) dialFault(ctx context.Context, err error, late Kind) error {
+// connectTo connects c, within limit: to x's host, or through its proxy.
+func (x *exchange) connectTo(ctx context.Context, c *conn, limit time.Duration) (err error) {
+	network, addr := "tcp", x.host.addr
+	if x.host.via != nil {
+		addr = x.host.via.addr
+	}
+	if x.s.unix != "" {
+		network, addr = "unix", x.s.unix
+	}
+	var until time.Time
+	if x.host.via != nil && limit > 0 {
+		until = time.Now().Add(limit)
+	}
+	d := x.s.dialer
+	d.Timeout, d.Resolver = limit, x.resolver()
+	if x.trace != nil && x.trace.ConnectStart != nil {
+		x.trace.ConnectStart(network, addr)
+	}
+	c.raw, err = d.Dial(ctx, network, addr)
+	if x.trace != nil && x.trace.ConnectDone != nil {
+		x.trace.ConnectDone(network, addr, err)
+	}
+	if err == nil && x.host.via != nil {
+		if err = x.throughProxy(ctx, c, until); err != nil {
+			c.discard()
+			c.raw.Close()
+		}
+	} else if err != nil && x.host.via != nil {
+		err = x.proxyFault(err)
+	}
+	return err
+}
+
+// resolver returns what looks names up for x.
+func (x *exchange) resolver() rondo.Resolver {
+	r := x.s.dialer.Resolver
+	if t := x.trace; t != nil && (t.DNSStart != nil || t.DNSDone != nil) {
+		r = &tracedResolver{r, t}
+	}
+	return r
+}
+
+func (x *exchange) dialFault(ctx context.Context, err error, late Kind) error {
 	var dns *net.DNSError
+	var f *fault
 	switch {
 	case ctx.Err() != nil && !ownContext(ctx):
 		return contextFault(ctx)
+	case errors.As(err, &f):
+		return err
 	case isLate(err):
-		return s.timeouts.late(late)
+		return x.limits.late(late)
 	case errors.Is(err, context.Canceled):
 		return &fault{KindCanceled, err}
 	case errors.As(err, &dns):
@@ -194,19 +241,17 @@ func (s *Session) dialFault(ctx context.Context, err error, late Kind) error {
 	return &fault{KindConnect, err}
 }
 
-// handshake runs TLS on c.
+// handshake runs TLS with x's host on c.
 func (x *exchange) handshake(ctx context.Context, c *conn) error {
-	c.tls = tls.Client(c.raw, c.host.tlsFor(x.s.tls))
-	t, late := x.deadline(x.s.timeouts.TLS, KindTimeoutTLS)
+	t, late := x.deadline(x.limits.TLS, KindTimeoutTLS)
 	c.deadline = t
 	c.raw.SetDeadline(t)
-	// Without a context: given one that can be canceled, crypto/tls starts a goroutine.
-	// The deadline and a cancel of the task end the handshake all the same.
-	var err error
-	if ownContext(ctx) {
-		err = c.tls.Handshake()
-	} else {
-		err = c.under(ctx, c.tls.Handshake)
+	if x.trace != nil && x.trace.TLSStart != nil {
+		x.trace.TLSStart()
+	}
+	err := x.secure(ctx, c, x.s.tlsFor(c.host))
+	if x.trace != nil && x.trace.TLSDone != nil {
+		x.trace.TLSDone(c.tls.ConnectionState(), err)
 	}
 	var f *fault
 	switch {
@@ -215,7 +260,7 @@ func (x *exchange) handshake(ctx context.Context, c *conn) error {
 	case errors.As(err, &f):
 		return f
 	case isLate(err):
-		return x.s.timeouts.late(late)
+		return x.limits.late(late)
 	}
 	// A connection that broke off is no fault of TLS's, and worth another try.
 	if errors.As(ioFault(err, false), &f); f.kind != KindIO && f.kind != KindTLS {

@@ -25,6 +25,7 @@ const (
 	KindDNS              Kind = "dns"
 	KindConnect          Kind = "connect"
 	KindTLS              Kind = "tls"
+	KindProxy            Kind = "proxy" // the proxy cannot be reached, or refuses
 	KindTimeoutQueue     Kind = "timeout-queue"
 	KindTimeoutConnect   Kind = "timeout-connect"
 	KindTimeoutTLS       Kind = "timeout-tls"
@@ -38,8 +39,10 @@ const (
 	KindHeaderTooLarge   Kind = "header-too-large"
 	KindRedirect         Kind = "redirect"      // a redirect that cannot be followed
 	KindRedirectLoop     Kind = "redirect-loop" // more redirects than allowed
-	KindEncoding         Kind = "encoding"      // the body is not the gzip it is said to be
+	KindEncoding         Kind = "encoding"      // the body is not in the coding it is said to be in
 	KindTooLarge         Kind = "too-large"     // the decoded body exceeds the limit
+	KindBomb             Kind = "bomb"          // the body decodes to too many times its length
+	KindContent          Kind = "content"       // the body is not what it was asked for as
 	KindCanceled         Kind = "canceled"
 	KindBody             Kind = "body" // the request's own body could not be read
 	KindIO               Kind = "io"   // anything else that the system reports

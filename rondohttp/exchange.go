@@ -2,10 +2,8 @@ package rondohttp
 
 import (
 	"context"
-	"encoding/base64"
+	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -14,14 +12,18 @@ import (
 
 // An exchange is a request on its way and its answer's head: what a redirect or a retry changes.
 type exchange struct {
-	s         *Session
-	method    string
-	url       string
-	u         http1.URL
-	fields    *header
-	upload    *upload
-	redirects []string
-	total     time.Time // when all must be done; zero: never
+	s       *Session
+	method  string
+	url     string
+	u       http1.URL
+	fields  *header
+	upload  *upload
+	history []Hop
+	total   time.Time   // when all must be done; zero: never
+	limits  *Timeouts   // those of the session, or the request's own
+	tls     *tls.Config // the request's own, or nil
+	trace   *Trace      // nil: nobody looks
+	expect  time.Duration
 
 	c     *conn // nil before, and once it was given back
 	host  *host
@@ -30,21 +32,29 @@ type exchange struct {
 	open  bool // has been to another origin: no credentials any more
 	once  bool // redirects are somebody else's affair
 	whole bool // the request was sent whole
+	ready bool // the head of the answer has come already, while the request was written
+	ended bool // trace was told so
 }
 
 // error makes err the error of x.
 func (x *exchange) error(err error) error {
-	op := "get"
-	if x.method != "GET" {
-		op = strings.ToLower(x.method)
+	err = newError(op(x.method), x.url, err)
+	x.finished(err)
+	return err
+}
+
+// op returns a method as errors name it.
+func op(method string) string {
+	if method == "GET" {
+		return "get"
 	}
-	return newError(op, x.url, err)
+	return strings.ToLower(method)
 }
 
 // startClock sets when all must be done, which was not before now, if the session
 // says or the context of another making does.
 func (x *exchange) startClock(ctx context.Context, now time.Time) {
-	if d := x.s.timeouts.Total; d > 0 {
+	if d := x.limits.Total; d > 0 {
 		x.total = now.Add(d)
 	}
 	if !ownContext(ctx) {
@@ -91,6 +101,9 @@ func (r *Response) run(ctx context.Context) error {
 		if err := r.send(ctx); err != nil {
 			return err
 		}
+		if r.s.jar != nil && r.head.HasCookies() && !r.once {
+			r.keepCookies()
+		}
 		if again, err := r.redirect(); !again {
 			return err
 		}
@@ -107,24 +120,30 @@ func (r *Response) redirect() (bool, error) {
 	if location == nil {
 		return false, nil
 	}
-	err := r.turn(location, keep)
-	r.Close()
+	err := r.turn(r.Status, location, keep)
+	r.skip()
+	r.drop(errClosed)
+	r.forget()
 	if err != nil {
 		return false, err
 	}
-	r.err = nil
+	r.err, r.header, r.got = nil, nil, 0
+	if t := r.trace; t != nil && t.Redirect != nil {
+		t.Redirect(r.Status, r.url)
+	}
 	return true, nil
 }
 
 // turn points x to where location says.
-func (x *exchange) turn(location []byte, keep bool) error {
-	if len(x.redirects) == x.s.maxRedirects {
+func (x *exchange) turn(status int, location []byte, keep bool) error {
+	if len(x.history) == x.s.maxRedirects {
 		return faultf(KindRedirectLoop, "stopped after %d redirects", x.s.maxRedirects)
 	}
 	to, u, err := resolve(x.url, location)
 	if err != nil {
 		return err
 	}
+	hop := Hop{x.method, x.url, status}
 	if !keep && x.method != "GET" && x.method != "HEAD" {
 		x.method = "GET"
 		x.upload, x.fields = nil, x.fields.without()
@@ -142,7 +161,7 @@ func (x *exchange) turn(location []byte, keep bool) error {
 	if x.open {
 		u.UserInfo = ""
 	}
-	x.redirects = append(x.redirects, x.url)
+	x.history = append(x.history, hop)
 	x.url, x.u = to, u
 	return nil
 }
@@ -161,12 +180,10 @@ func (r *Response) send(ctx context.Context) error {
 				return err
 			}
 		}
-		err := r.write(ctx)
-		if err == nil {
-			r.arm(r.s.timeouts.FirstByte, KindTimeoutFirstByte)
-			r.head = r.s.heads.get()
-			err = r.readHead(ctx)
+		if r.trace != nil {
+			r.trace.gotConn(r.c, r.s.kernel.Now())
 		}
+		err := r.transfer(ctx)
 		if err == nil {
 			r.begin()
 			return nil
@@ -181,17 +198,20 @@ func (r *Response) send(ctx context.Context) error {
 // stands still while a redirect waits for others.
 func (x *exchange) queue(ctx context.Context) error {
 	var began time.Time
-	clocked := x.s.timeouts.Total > 0
-	if clocked {
+	clocked := x.limits.Total > 0
+	if clocked || x.trace != nil {
 		began = time.Now()
 	}
-	h, waited, err := x.s.pool.acquire(ctx, &x.u, x.s.timeouts.Queue)
+	h, waited, err := x.s.pool.acquire(ctx, &x.u, x.tls, x.limits.Queue)
+	if x.trace != nil && x.trace.Queued != nil {
+		x.trace.Queued(time.Since(began), err)
+	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil && !ownContext(ctx):
 		return contextFault(ctx)
 	case isLate(err):
-		return x.s.timeouts.late(KindTimeoutQueue)
+		return x.limits.late(KindTimeoutQueue)
 	default:
 		return err
 	}
@@ -199,7 +219,7 @@ func (x *exchange) queue(ctx context.Context) error {
 	if clocked && waited {
 		now = time.Now()
 	}
-	if len(x.redirects) == 0 {
+	if len(x.history) == 0 {
 		x.startClock(ctx, now)
 	} else if clocked {
 		x.total = x.total.Add(now.Sub(began))
@@ -239,18 +259,21 @@ func (x *exchange) failed(err error) (again bool, _ error) {
 	var f *fault
 	if !errors.As(err, &f) {
 		if isLate(err) {
-			err = x.s.timeouts.late(x.late)
+			err = x.limits.late(x.late)
 		} else {
 			err = ioFault(err, answered)
 		}
 		errors.As(err, &f)
 	}
-	again = x.c.used && !x.s.closed && idempotent(x.method) && (f.kind == KindClosed || f.kind == KindReset)
+	again = x.c.used && !answered && !x.s.closed && idempotent(x.method) && (f.kind == KindClosed || f.kind == KindReset)
 	x.c.discard()
 	x.s.pool.close(x.c)
 	x.c = nil
 	if again {
 		if again, _ = x.upload.restart(); again {
+			if t := x.trace; t != nil && t.Retry != nil {
+				t.Retry(1, 0, err)
+			}
 			return true, nil
 		}
 	}
@@ -261,7 +284,7 @@ func (x *exchange) failed(err error) (again bool, _ error) {
 // begin makes of the head that has come a response.
 func (r *Response) begin() {
 	r.c.used = true
-	r.Status, r.Proto, r.URL, r.Redirects = r.head.Status, "HTTP/1.1", r.url, r.redirects
+	r.Status, r.Proto, r.Method, r.URL, r.History = r.head.Status, "HTTP/1.1", r.method, r.url, r.history
 	if r.head.Minor == 0 {
 		r.Proto = "HTTP/1.0"
 	}
@@ -270,132 +293,17 @@ func (r *Response) begin() {
 	if r.ContentLength = r.head.ContentLength; r.ContentLength < 0 {
 		r.ContentLength = r.body.Len()
 	}
+	if t := r.trace; t != nil && t.Headers != nil {
+		t.Headers(r.Status, r.Header())
+	}
 	if r.body.Done() {
 		r.release(true)
 		return
 	}
-	if r.s.decompress && !r.fields.coding && isGzip(r.head.ContentEncoding()) {
-		r.Decoded, r.ContentLength, r.gz = true, -1, newGunzip(r)
+	if coding := r.head.ContentEncoding(); coding != nil && r.s.decompress && !r.fields.coding {
+		if k := codingOf(coding); k != notCoded {
+			r.Decoded, r.ContentLength, r.dec = true, -1, newDecoder(r, k)
+		}
 	}
 	r.c.hold()
-}
-
-func isGzip(coding []byte) bool {
-	return len(coding) > 0 && (strings.EqualFold(string(coding), "gzip") || strings.EqualFold(string(coding), "x-gzip"))
-}
-
-// maxInterim is how many interim responses may precede the answer.
-const maxInterim = 16
-
-// readHead reads the head of the final answer.
-func (x *exchange) readHead(ctx context.Context) error {
-	c, head := x.c, x.head
-	for interim := 0; ; {
-		if len(c.in) == 0 {
-			if err := c.fill(ctx); err != nil {
-				return err
-			}
-		}
-		n, done, err := head.Parse(c.in, http1.Limits{})
-		c.in = c.in[n:]
-		if err != nil {
-			return err
-		}
-		if !done {
-			continue
-		}
-		if head.Status >= 200 {
-			return nil
-		}
-		interim++
-		if err := passInterim(head.Status, interim); err != nil {
-			return err
-		}
-		head.Reset()
-	}
-}
-
-// passInterim says what is wrong with the nth interim response, if anything.
-func passInterim(status, n int) error {
-	switch {
-	case status == 101:
-		return &http1.ProtocolError{What: "the server switches protocols unasked"}
-	case n > maxInterim:
-		return &http1.ProtocolError{What: fmt.Sprintf("more than %d interim responses", maxInterim)}
-	}
-	return nil
-}
-
-// write sends x, in one system call if there is no body.
-func (x *exchange) write(ctx context.Context) error {
-	buf := x.s.bufs.get()
-	p := x.appendHead(buf[:0])
-	var err error
-	if x.upload != nil {
-		err = x.writeBody(ctx, p)
-	} else {
-		x.whole = true
-		err = x.c.write(ctx, p)
-	}
-	x.s.bufs.put(buf)
-	return err
-}
-
-func (x *exchange) appendHead(p []byte) []byte {
-	fields, hostname := x.fields.all, x.fields.host
-	if x.open {
-		fields, hostname = x.fields.open, ""
-	}
-	if hostname == "" {
-		hostname = x.host.header
-	}
-	auth := ""
-	if x.u.UserInfo != "" && !x.fields.has("Authorization") {
-		auth = "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(x.u.UserInfo)) + "\r\n"
-	}
-	return http1.AppendRequest(p, x.method, x.u.Target, hostname, fields, auth, x.upload.line(x.method))
-}
-
-// writeBody sends the head in p, whose buffer it goes on to use, and the body. It leaves whole
-// false if the server stopped it with an answer, perhaps, on its way.
-func (x *exchange) writeBody(ctx context.Context, p []byte) error {
-	x.upload.used, x.whole = true, false
-	defer x.c.raw.SetWriteDeadline(time.Time{})
-	piece := x.s.bufs.get()
-	defer x.s.bufs.put(piece)
-	left := x.upload.length
-	for end := false; !end; {
-		n, err := x.upload.read(piece, left)
-		if err != nil && err != io.EOF {
-			return &fault{KindBody, fmt.Errorf("body of the request: %w", err)}
-		}
-		end = err == io.EOF
-		if left >= 0 {
-			left -= int64(n)
-			p = append(p, piece[:n]...)
-		} else {
-			if n > 0 {
-				p = http1.AppendChunk(p, piece[:n])
-			}
-			if end {
-				p = http1.AppendChunk(p, nil)
-			}
-		}
-		if len(p) == 0 {
-			continue
-		}
-		t, late := x.deadline(x.s.timeouts.Read, KindTimeoutRead)
-		x.late = late
-		x.c.raw.SetWriteDeadline(t)
-		if err := x.c.write(ctx, p); err != nil {
-			var f *fault
-			if !errors.As(err, &f) && !isLate(err) && errors.As(ioFault(err, false), &f) && f.kind == KindReset {
-				return nil // it may have answered nevertheless: too large, say
-			}
-			return err
-		}
-		p = p[:0]
-	}
-	x.whole = true
-	return nil
 }

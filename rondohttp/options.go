@@ -1,9 +1,13 @@
 package rondohttp
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
+	"net/url"
 	"time"
+
+	"github.com/rondo-go/rondo"
 )
 
 // Timeouts bound the phases of a request. Zero means no bound. The clock of one
@@ -29,12 +33,26 @@ type config struct {
 	maxRedirects   int
 	maxBody        int64
 	decompress     bool
+	maxRatio       int
+	bombFrom       int64
+	base           string
+	query          url.Values
+	jar            http.CookieJar
+	netrcPath      *string
+	dialer         rondo.Dialer
+	unix           string
+	proxy          func(*url.URL) (*url.URL, error)
+	middlewares    []Middleware
+	trace          func(ctx context.Context, method, url string) *Trace
+	rate, hostRate Rate
 }
 
 const (
 	defaultLimit     = 100
 	defaultRedirects = 10
 	defaultUserAgent = "rondo/0.1"
+	defaultRatio     = 2000
+	defaultBombFrom  = 16 << 20
 	idleTimeout      = 90 * time.Second
 )
 
@@ -47,7 +65,7 @@ func WithPerHost(n int) Option { return func(c *config) { c.perHost = max(n, 0) 
 // WithTimeouts sets the clocks of every request. Without it there are none.
 func WithTimeouts(t Timeouts) Option { return func(c *config) { c.timeouts = t } }
 
-// WithTLS sets the configuration of https connections, which is cloned.
+// WithTLS sets the configuration of https connections, which is cloned, with its ALPN protocols set to what the session speaks.
 func WithTLS(t *tls.Config) Option { return func(c *config) { c.tls = t.Clone() } }
 
 // WithUserAgent sets the User-Agent field; "" sends none.
@@ -64,6 +82,79 @@ func WithMaxRedirects(n int) Option { return func(c *config) { c.maxRedirects = 
 // [KindTooLarge]. 0 is no bound.
 func WithMaxBody(n int64) Option { return func(c *config) { c.maxBody = max(n, 0) } }
 
-// WithDecompress says whether gzip is asked for and taken off (true unless told). A
+// WithMaxRatio bounds how many times its length a compressed body may decode to, once it has come
+// to so many bytes: beyond that it is a bomb, and fails with [KindBomb]. Unless told it is 2,000 from 16 MiB on: gzip reaches
+// half of that, the others a hundred times as much. A ratio of 0 is no bound.
+func WithMaxRatio(ratio int, from int64) Option {
+	return func(c *config) { c.maxRatio, c.bombFrom = max(ratio, 0), from }
+}
+
+// WithDecompress says whether gzip, deflate, br and zstd are asked for and taken off (true unless told). A
 // request that has an Accept-Encoding field of its own gets what comes.
 func WithDecompress(on bool) Option { return func(c *config) { c.decompress = on } }
+
+// WithBaseURL makes the URLs of requests relative to base, by RFC 3986: "users" and "https://api.example/v1/" give
+// https://api.example/v1/users, "/users" leaves v1 out. Absolute ones stay what they are.
+func WithBaseURL(base string) Option { return func(c *config) { c.base = base } }
+
+// WithQuery adds q to the query of every request that has not got a parameter of the same name.
+func WithQuery(q url.Values) Option { return func(c *config) { c.query = q } }
+
+// WithCookies makes the session keep cookies in jar, over redirects as well; see [NewJar].
+func WithCookies(jar http.CookieJar) Option { return func(c *config) { c.jar = jar } }
+
+// WithBasicAuth sends a user and a password with every request (RFC 7617), but not along
+// a redirect to another origin. A request's own Authorization takes precedence.
+func WithBasicAuth(user, password string) Option {
+	return withField("Authorization", func() string { return basic(user + ":" + password) })
+}
+
+// WithBearer is [WithBasicAuth] for a token (RFC 6750).
+func WithBearer(token string) Option {
+	return withField("Authorization", func() string { return "Bearer " + token })
+}
+
+func withField(name string, value func() string) Option {
+	return func(c *config) {
+		if c.header = c.header.Clone(); c.header == nil {
+			c.header = http.Header{}
+		}
+		c.header.Set(name, value())
+	}
+}
+
+// WithNetrc takes logins from the .netrc file at path, which is read once, by [NewSession]; "" is that
+// of $NETRC, or else .netrc in the home directory. They are sent to the hosts they belong to, after a redirect
+// as well, by requests that carry no other.
+func WithNetrc(path string) Option { return func(c *config) { c.netrcPath = &path } }
+
+// WithDialer sets how connections are made: the local address, the resolver (see [rondo.CachingResolver]) and so on. Its
+// Timeout is that of [Timeouts].
+func WithDialer(d rondo.Dialer) Option { return func(c *config) { c.dialer = d } }
+
+// WithUnixSocket makes all connections to the socket at path, whatever host the URL names.
+func WithUnixSocket(path string) Option { return func(c *config) { c.unix = path } }
+
+// WithProxy asks f for the proxy of each origin when a connection to it is made: nil is none. Its scheme is
+// http, https (TLS up to the proxy), socks5 (names are looked up here) or socks5h (names are looked up
+// there); its user and password are sent to the proxy. Requests for http go to an HTTP proxy
+// themselves, all else through a tunnel. See [FromEnvironment] and [ProxyURL].
+func WithProxy(f func(origin *url.URL) (*url.URL, error)) Option {
+	return func(c *config) { c.proxy = f }
+}
+
+// WithMiddleware puts ms around every request, redirects included, RoundTrip's as well; the first is outermost.
+func WithMiddleware(ms ...Middleware) Option {
+	return func(c *config) { c.middlewares = append(c.middlewares, ms...) }
+}
+
+// WithTrace asks f for the trace of each request that has none of its own; nil is none.
+func WithTrace(f func(ctx context.Context, method, url string) *Trace) Option {
+	return func(c *config) { c.trace = f }
+}
+
+// WithRate bounds how many requests begin in a second; redirects count. The wait belongs to [Timeouts].Queue.
+func WithRate(r Rate) Option { return func(c *config) { c.rate = r } }
+
+// WithRatePerHost is [WithRate] for those to one scheme, host and port.
+func WithRatePerHost(r Rate) Option { return func(c *config) { c.hostRate = r } }

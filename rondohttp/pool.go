@@ -27,8 +27,9 @@ import (
 
 // A hostKey names what a connection is good for.
 type hostKey struct {
-	tls  bool
-	host string // lower case, without the scheme's own port
+	tls    bool
+	host   string      // lower case, without the scheme's own port
+	config *tls.Config // of a request that brings its own, else nil
 }
 
 // A host is one origin: its idle connections and its limit.
@@ -37,6 +38,8 @@ type host struct {
 	addr   string // to dial
 	header string // of the Host field
 	tls    *tls.Config
+	via    *proxy           // nil: straight
+	routed bool             // via has been settled
 	sem    *rondo.Semaphore // nil without a limit
 	refs   int              // requests that hold or await a permit
 	idle   []*conn          // the longest idle one first
@@ -49,19 +52,29 @@ type pool struct {
 	hosts          map[hostKey]*host
 	open           int      // connections, idle ones and ones being dialled included
 	idle, busy     connList // idle: in the order they became so
+	rates          rates
 }
 
-func newPool(limit, perHost int) pool {
-	return pool{limit: limit, perHost: perHost, total: rondo.NewSemaphore(limit), hosts: map[hostKey]*host{}}
+func newPool(c *config) pool {
+	return pool{limit: c.limit, perHost: c.perHost, total: rondo.NewSemaphore(c.limit), hosts: map[hostKey]*host{},
+		rates: newRates(c.rate, c.hostRate)}
 }
 
 // acquire returns the host of u with the permits for one connection to it, parking until there are any.
 // A caller that is canceled, or waits longer than limit, holds nothing. It reports whether it parked.
-func (p *pool) acquire(ctx context.Context, u *http1.URL, limit time.Duration) (h *host, waited bool, err error) {
-	if h, err = p.lookup(u); err != nil {
+func (p *pool) acquire(ctx context.Context, u *http1.URL, own *tls.Config, limit time.Duration) (h *host, waited bool, err error) {
+	if h, err = p.lookup(u, own); err != nil {
 		return nil, false, err
 	}
 	h.refs++
+	if p.paced() {
+		return p.pace(ctx, h, limit)
+	}
+	return p.permit(ctx, h, limit)
+}
+
+// permit is acquire for a host that is known, and counted as referred to.
+func (p *pool) permit(ctx context.Context, h *host, limit time.Duration) (_ *host, waited bool, err error) {
 	if h.sem != nil && !h.sem.TryAcquire() {
 		waited = true
 		err = p.wait(ctx, h, limit)
@@ -122,8 +135,11 @@ func (p *pool) tidy(h *host) {
 	}
 }
 
-func (p *pool) lookup(u *http1.URL) (*host, error) {
-	key := hostKey{u.Scheme == "https", u.Host}
+func (p *pool) lookup(u *http1.URL, own *tls.Config) (*host, error) {
+	key := hostKey{tls: u.Scheme == "https", host: u.Host}
+	if key.tls {
+		key.config = own
+	}
 	for i := range len(key.host) {
 		if c := key.host[i]; 'A' <= c && c <= 'Z' {
 			key.host = strings.ToLower(key.host)

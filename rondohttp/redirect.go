@@ -8,6 +8,13 @@ import (
 	"github.com/rondo-go/rondo/internal/http1"
 )
 
+// A Hop is a request that was answered by a redirect.
+type Hop struct {
+	Method string
+	URL    string
+	Status int // of the redirect
+}
+
 // redirects reports whether a status sends the client elsewhere, and whether the
 // method and the body go along (RFC 9110 section 15.4). 300, 304 and 305 do not.
 func redirects(status int) (yes, keep bool) {

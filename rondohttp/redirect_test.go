@@ -68,8 +68,8 @@ func TestRedirectMethodAndBody(t *testing.T) {
 			r, got := follow(t, ctx, s, req)
 			typed := got.Header.Get("Content-Type") != ""
 			if got.Method != c.want || got.Body != c.body || got.URI != "/y?q=1" || typed != (c.method == c.want) ||
-				r.URL != a+"/y?q=1" || len(r.Redirects) != 1 || r.Redirects[0] != req.URL {
-				t.Errorf("%s on %s: %+v, from %s after %v", c.code, c.method, got, r.URL, r.Redirects)
+				r.URL != a+"/y?q=1" || len(r.History) != 1 || r.History[0].URL != req.URL {
+				t.Errorf("%s on %s: %+v, from %s after %v", c.code, c.method, got, r.URL, r.History)
 			}
 		}
 		for _, code := range []string{"301", "302", "303", "307", "308"} {

@@ -15,10 +15,11 @@ import (
 // its connection, and its share of the session's limits. It belongs to the tasks of its
 // session's loop, one at a time.
 type Response struct {
-	Status    int
-	Proto     string   // "HTTP/1.1" or "HTTP/1.0"
-	URL       string   // that answered, after redirects
-	Redirects []string // the URLs that led there, the first one being the request's own
+	Status  int
+	Proto   string // "HTTP/1.1" or "HTTP/1.0"
+	Method  string // of the request that was answered, after redirects
+	URL     string // that answered, after redirects
+	History []Hop  // the requests that led there by redirects, the first one being the caller's own
 
 	// ContentLength is the length of the body, -1 if it is not known: not announced, or compressed.
 	ContentLength int64
@@ -29,9 +30,9 @@ type Response struct {
 	exchange
 	header http.Header
 	body   http1.Body
-	gz     *gunzip // nil unless Decoded
-	got    int64   // decoded bytes
-	err    error   // of the body, io.EOF at its end
+	dec    *decoder // nil unless Decoded
+	got    int64    // decoded bytes
+	err    error    // of the body, io.EOF at its end
 }
 
 // Get returns the first value of a field, whatever the case of its name, "" if there is none. It is of no more
@@ -72,8 +73,9 @@ func (r *Response) Header() http.Header {
 // Errors, all of them an [*Error]:
 //   - [KindTruncated], [KindReset], [KindProtocol] if the body breaks off or is malformed.
 //   - [KindTimeoutRead], [KindTimeoutTotal] if it comes too slowly.
-//   - [KindEncoding] if it is not the gzip it is said to be.
+//   - [KindEncoding] if it is not in the coding it is said to be in.
 //   - [KindTooLarge] if it decodes to more than the session's limit.
+//   - [KindBomb] if it decodes to too many times its length.
 //   - [KindCanceled] if the task is canceled, or ctx is done. The connection is closed then.
 func (r *Response) Next(ctx context.Context) ([]byte, error) { return r.next(ctx, nil) }
 
@@ -86,8 +88,8 @@ func (r *Response) next(ctx context.Context, p []byte) (data []byte, err error) 
 	switch {
 	case limit > 0 && r.ContentLength > limit && !r.body.Done():
 		err = tooLarge(limit) // not worth beginning
-	case r.gz != nil:
-		data, err = r.gz.next(ctx, p)
+	case r.dec != nil:
+		data, err = r.dec.next(ctx, p)
 	default:
 		data, err = r.raw(ctx, len(p))
 		if p != nil {
@@ -98,6 +100,9 @@ func (r *Response) next(ctx context.Context, p []byte) (data []byte, err error) 
 		return nil, r.fail(err)
 	}
 	r.got += int64(len(data))
+	if t := r.trace; t != nil && t.Chunk != nil {
+		t.Chunk(len(data))
+	}
 	if limit > 0 && r.got > limit {
 		return nil, r.fail(tooLarge(limit))
 	}
@@ -113,14 +118,35 @@ func (r *Response) fail(err error) error {
 	if err != io.EOF {
 		err = newError("read", r.URL, err)
 	}
-	r.err = err
-	r.release(false)
-	if r.gz != nil {
-		r.gz.free(r.s)
-		r.gz = nil
+	r.drop(err)
+	if err == io.EOF {
+		r.finished(nil)
+	} else {
+		r.finished(err)
 	}
 	return err
 }
+
+// drop ends r's body with err, and gives back what r holds but its head.
+func (r *Response) drop(err error) {
+	r.err = err
+	r.release(false)
+	if r.dec != nil {
+		r.dec.free(r.s)
+		r.dec = nil
+	}
+}
+
+// forget gives the head back.
+func (r *Response) forget() {
+	if r.head != nil {
+		r.s.heads.put(r.head)
+		r.head = nil
+	}
+}
+
+// errClosed is what a body that has been closed answers.
+var errClosed = fmt.Errorf("response is closed: %w", http.ErrBodyReadAfterClose)
 
 // raw returns the next piece of the body as it was transferred, of at most limit
 // bytes if that is positive.
@@ -167,14 +193,14 @@ func (r *Response) raw(ctx context.Context, limit int) ([]byte, error) {
 
 // fill waits for more of the body.
 func (r *Response) fill(ctx context.Context) error {
-	r.arm(r.s.timeouts.Read, KindTimeoutRead)
+	r.arm(r.limits.Read, KindTimeoutRead)
 	err := r.c.fill(ctx)
 	var f *fault
 	switch {
 	case err == nil, err == io.EOF, errors.As(err, &f):
 		return err
 	case isLate(err):
-		return r.s.timeouts.late(r.late)
+		return r.limits.late(r.late)
 	}
 	return ioFault(err, true)
 }
@@ -209,6 +235,17 @@ func (r *Response) Bytes(ctx context.Context) ([]byte, error) {
 // Close gives the connection back: to the pool if the rest of the body is here
 // already, else it is closed. It never parks, and may be called more than once.
 func (r *Response) Close() error {
+	r.skip()
+	if r.err == nil {
+		r.drop(newError("read", r.URL, errClosed))
+		r.finished(nil)
+	}
+	r.forget()
+	return nil
+}
+
+// skip drops what is here of the body already, so that its connection may be of use again.
+func (r *Response) skip() {
 	for r.c != nil && len(r.c.in) > 0 {
 		_, n, done, err := r.body.Next(r.c.in)
 		r.c.in = r.c.in[n:]
@@ -216,14 +253,6 @@ func (r *Response) Close() error {
 			r.release(err == nil)
 		}
 	}
-	if r.err == nil {
-		r.fail(fmt.Errorf("response is closed: %w", http.ErrBodyReadAfterClose))
-	}
-	if r.head != nil {
-		r.s.heads.put(r.head)
-		r.head = nil
-	}
-	return nil
 }
 
 // release gives the connection and its permits back. The connection may be used

@@ -5,13 +5,17 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/rondo-go/rondo"
 )
 
 // RoundTrip sends one request of net/http's, which makes a session the transport of
-// an [http.Client]. It follows no redirects and keeps no cookies, as the Client does both.
+// an [http.Client]. It follows no redirects and keeps no cookies, as the Client does both; base, query
+// and netrc of the session are not used either. Traces of package httptrace are told, on the loop.
 //
 // Called by a task of the session's loop, it parks the task, and so does reading the body.
 // Called elsewhere, it blocks the goroutine: the exchange, and each Read of the body, then runs as a task
@@ -67,7 +71,16 @@ func (s *Session) roundTripHere(ctx context.Context, req *http.Request) (*http.R
 	if req.Body != nil {
 		defer req.Body.Close()
 	}
-	plain := &Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, Body: req.Body, ContentLength: req.ContentLength}
+	plain := &Request{Method: req.Method, URL: req.URL.String(), Header: req.Header, ContentLength: req.ContentLength, once: true}
+	if req.Body != nil {
+		plain.Body = req.Body // not a nil of a type
+	}
+	if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
+		plain.ExpectContinue = time.Second
+	}
+	if h := httptrace.ContextClientTrace(req.Context()); h != nil {
+		plain.Trace = fromHTTPTrace(h, req.URL.Host)
+	}
 	if get := req.GetBody; get != nil {
 		plain.GetBody = func() (io.Reader, error) { return get() }
 	}
@@ -78,12 +91,8 @@ func (s *Session) roundTripHere(ctx context.Context, req *http.Request) (*http.R
 		}
 		plain.Header.Set("Host", req.Host)
 	}
-	r, err := s.prepare(plain)
+	r, err := s.Do(ctx, plain)
 	if err != nil {
-		return nil, r.exchange.error(err)
-	}
-	r.once = true
-	if r, err = s.start(ctx, r); err != nil {
 		return nil, err
 	}
 	return r.asHTTP(ctx, req), nil
@@ -112,7 +121,7 @@ func (r *Response) asHTTP(ctx context.Context, req *http.Request) *http.Response
 		resp.Header.Del("Content-Encoding")
 		resp.Header.Del("Content-Length")
 	}
-	if r.c != nil && r.c.tls != nil {
+	if r.c != nil && r.c.host.key.tls {
 		state := r.c.tls.ConnectionState()
 		resp.TLS = &state
 	}

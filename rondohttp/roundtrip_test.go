@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -186,4 +187,40 @@ func TestRoundTripFailsWhenTheLoopIsGone(t *testing.T) {
 	if _, err := c.Get(url); !errors.Is(err, rondo.ErrClosed) {
 		t.Errorf("a request: %v", err)
 	}
+}
+
+func TestRoundTripTellsAnHTTPTrace(t *testing.T) {
+	url, _ := serve(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	onAndOff(t, func(t *testing.T, c *http.Client) {
+		for _, reused := range []bool{false, true} {
+			var log []string
+			add := func(s string) { log = append(log, s) }
+			trace := &httptrace.ClientTrace{
+				GetConn:      func(hostPort string) { add("get " + strings.TrimPrefix(url, "http://"+hostPort)) },
+				ConnectStart: func(network, addr string) { add("connect") }, ConnectDone: func(network, addr string, err error) { add("connected") },
+				GotConn: func(i httptrace.GotConnInfo) {
+					if i.Conn == nil || i.Reused != reused {
+						t.Errorf("%+v", i)
+					}
+					add("got")
+				},
+				WroteHeaders: func() { add("headers") }, WroteRequest: func(httptrace.WroteRequestInfo) { add("wrote") },
+				GotFirstResponseByte: func() { add("byte") },
+			}
+			req, _ := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), "GET", url, nil)
+			resp, err := c.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			want := "get  connect connected got headers wrote byte"
+			if reused {
+				want = "get  got headers wrote byte"
+			}
+			if got := strings.Join(log, " "); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+	})
 }

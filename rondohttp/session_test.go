@@ -57,7 +57,7 @@ func TestSessionSendsTheFieldsInOneWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}, WithUserAgent("me"), WithHeader(http.Header{"X-A": {"a"}, "X-B": {"replaced"}}))
-	want := "GET /x%20y?q HTTP/1.1\r\nHost: " + url[len("http://"):] + "\r\nUser-Agent: me\r\nAccept-Encoding: gzip\r\nX-A: a\r\n" +
+	want := "GET /x%20y?q HTTP/1.1\r\nHost: " + url[len("http://"):] + "\r\nUser-Agent: me\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nX-A: a\r\n" +
 		"X-B: 1\r\nX-B: 2\r\naccept: text/html\r\nAuthorization: Basic dTpw\r\n\r\n"
 	if g := <-got; g != want {
 		t.Errorf("got  %q\nwant %q", g, want)

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// baseTLS returns what the session's https connections have in common.
-func baseTLS(given *tls.Config) *tls.Config {
-	c := given
-	if c == nil {
-		c = new(tls.Config)
+// newTLS returns the configuration that https connections have in common, made of one that was given, or nil.
+func newTLS(given *tls.Config) *tls.Config {
+	c := new(tls.Config)
+	if given != nil {
+		c = given.Clone()
 	}
 	c.NextProtos = []string{"http/1.1"}
 	if c.ClientSessionCache == nil {
@@ -21,11 +21,23 @@ func baseTLS(given *tls.Config) *tls.Config {
 	return c
 }
 
+// tlsBase returns the configuration made of own, or else that of the session.
+func (s *Session) tlsBase(own *tls.Config) *tls.Config {
+	if own != nil {
+		return newTLS(own)
+	}
+	if s.tlsCommon == nil {
+		s.tlsCommon = newTLS(s.config.tls)
+	}
+	return s.tlsCommon
+}
+
 // tlsFor returns the configuration for h.
-func (h *host) tlsFor(base *tls.Config) *tls.Config {
+func (s *Session) tlsFor(h *host) *tls.Config {
 	if h.tls == nil {
-		h.tls = base.Clone()
+		h.tls = s.tlsBase(h.key.config)
 		if h.tls.ServerName == "" {
+			h.tls = h.tls.Clone()
 			h.tls.ServerName = strings.TrimSuffix(hostname(h.header), ".")
 		}
 	}

@@ -61,7 +61,7 @@ func (c *requestContext) startWatch() {
 	}
 	v.watcher = rondo.Spawn(context.Background(), func(context.Context) (struct{}, error) {
 		for v.w < len(v.in) {
-			n, err := v.conn.Read(v.in[v.w:])
+			n, _ := v.conn.Read(v.in[v.w:])
 			v.w += n
 			if n == 0 {
 				if rondo.CurrentTask().Cancelling() == 0 {

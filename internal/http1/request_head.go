@@ -26,6 +26,7 @@ type RequestLimits struct {
 }
 
 const (
+	maxMethod            = 64
 	shortLine            = 256 // no limit is as low
 	defaultTargetBytes   = 8 << 10
 	defaultRequestFields = 100
@@ -119,8 +120,9 @@ func (h *RequestHead) Parse(b []byte, lim *RequestLimits) (n int, done bool, err
 			return 0, false, ErrHeaderTooLarge
 		}
 		if i < 0 {
+			err := h.early(b[h.pos:end])
 			h.seen = end
-			return 0, false, nil
+			return 0, false, err
 		}
 		from, to := h.pos, end-2
 		h.pos, h.seen = end, end
@@ -156,7 +158,7 @@ func (h *RequestHead) earlyLine(s []byte, lim *RequestLimits) error {
 	for i < len(s) && isToken[s[i]] {
 		i++
 	}
-	if i > 64 || i < len(s) && (i == 0 && s[0] != '\r' || i > 0 && s[i] != ' ') {
+	if i > maxMethod || i < len(s) && (i == 0 && s[0] != '\r' || i > 0 && s[i] != ' ') {
 		return protocolError("malformed request line", s)
 	}
 	maxTarget := defaultTargetBytes
@@ -168,9 +170,30 @@ func (h *RequestHead) earlyLine(s []byte, lim *RequestLimits) error {
 		if j < 0 || j > maxTarget {
 			return ErrTargetTooLong
 		}
-		if len(s)-i-j > len(" HTTP/1.1\r\n") {
+	}
+	if i > len(s) {
+		return nil
+	}
+	if j := bytes.IndexByte(s[i:], ' '); j >= 0 {
+		v := s[i+j+1:]
+		if n := min(len(v), 5); string(v[:n]) != "HTTP/"[:n] || len(v) > len("HTTP/1.1\r\n") {
 			return protocolError("malformed request line", s)
 		}
+		if len(v) > 5 && v[5] != '1' && isDigit(v[5]) {
+			return ErrVersion
+		}
+	}
+	return nil
+}
+
+// early looks at a line that has not come to its end.
+func (h *RequestHead) early(s []byte) error {
+	if h.line && len(s) > 0 && !isToken[s[0]] && s[0] != '\r' {
+		return protocolError("folded header line, or one without a name", s)
+	}
+	fresh := s[max(h.seen-h.pos-1, 0):]
+	if i := bytes.IndexByte(fresh, '\r'); i >= 0 && i < len(fresh)-1 {
+		return protocolError("CR without LF", s)
 	}
 	return nil
 }

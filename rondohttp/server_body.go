@@ -164,7 +164,7 @@ func (b *requestBody) failRead(err error) {
 		err = io.ErrNoProgress
 	case err == io.EOF:
 		err = b.frame.Finish()
-	case b.v.late:
+	case b.v.late.Load():
 		err = fmt.Errorf("rondohttp: request body comes too slowly: %w", os.ErrDeadlineExceeded)
 	}
 	b.fail(err)

@@ -96,14 +96,15 @@ type visit struct {
 	shard *shard
 	x     *serverConn
 	conn  net.Conn
-	index int  // in shard.visits
-	late  bool // the shard has ended a read because of readBy
-	lost  bool // somebody else may still use v: it must not serve again
-	taken bool // by Hijack
+	index int         // in shard.visits
+	late  atomic.Bool // the shard has ended a read because of readBy
+	lost  bool        // somebody else may still use v: it must not serve again
+	taken bool        // by Hijack
 
 	watched  *requestContext       // of the request that is served, if net/http's
 	watcher  *rondo.Task[struct{}] // reads while the handler works, nil if nobody does
 	hijacked *hijackedConn         // if taken
+	foreign  bool                  // of a foreignConn
 	ownWrite bool                  // the handler has set a deadline for writing
 
 	in     []byte // of which in[r:w] nobody has taken yet
@@ -125,7 +126,8 @@ type visit struct {
 // clear makes v fit for another connection.
 func (v *visit) clear() {
 	v.x, v.conn, v.in, v.outErr = nil, nil, nil, nil
-	v.r, v.w, v.late, v.taken = 0, 0, false, false
+	v.r, v.w, v.taken = 0, 0, false
+	v.late.Store(false)
 	if cap(v.out) > 64<<10 {
 		v.out = make([]byte, 0, 4<<10)
 	}
@@ -237,10 +239,10 @@ func (v *visit) room(n int) {
 // readFailed says what follows from err, of a read between requests or within a head.
 func (v *visit) readFailed(err error) error {
 	switch {
-	case v.late && v.head.Started():
+	case v.late.Load() && v.head.Started():
 		v.answer(http.StatusRequestTimeout, "")
 		return nil
-	case v.late, errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+	case v.late.Load(), errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
 		return nil
 	}
 	return err
@@ -313,18 +315,13 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 	v.x.served++
 	v.body.reset(v)
 	v.res.reset()
-	if len(v.out) > 0 {
-		if _, t := loop.Current(); t != nil {
-			if before := t.OnPark(v); before != nil && before != loop.Call(v) {
-				before.Call()
-			}
-			defer t.OnPark(nil)
-		}
-	}
-	if s.native != nil {
-		err = v.serveNative(ctx, s.native)
-	} else {
+	switch {
+	case s.native == nil:
 		err = v.serveHTTP(ctx, s.handler)
+	case len(v.out) > 0:
+		err = v.serveBehind(ctx, s.native)
+	default:
+		err = v.serveNative(ctx, s.native)
 	}
 	if v.taken {
 		v.outlive(ctx)
@@ -373,6 +370,19 @@ func (v *visit) ended(err error) error {
 
 // errAborted is the error of a handler after which nothing more is to be sent.
 var errAborted = errors.New("answer aborted")
+
+// serveBehind is serveNative while answers to earlier requests wait to be written.
+func (v *visit) serveBehind(ctx context.Context, f HandlerFunc) error {
+	_, t := loop.Current()
+	if before := t.OnPark(v); before != nil && before != loop.Call(v) {
+		before.Call()
+	}
+	err := v.serveNative(ctx, f)
+	if before := t.OnPark(nil); before != nil && before != loop.Call(v) {
+		t.OnPark(before)
+	}
+	return err
+}
 
 // Call is the task about to park within a handler, while answers to earlier requests
 // wait to be written: it implements [loop.Call]. They are not to wait for this one.
@@ -423,10 +433,14 @@ func (v *visit) beginWrite() {
 
 // clock returns the time on the loop's clock, on the loop and off it.
 func (v *visit) clock() loop.Time {
-	if v.shard.kernel.OnLoop() {
+	switch k := v.shard.kernel; {
+	case k == nil:
+		return 0
+	case k.OnLoop():
 		return v.shard.clock()
+	default:
+		return k.Now()
 	}
-	return v.shard.kernel.Now()
 }
 
 // discardOut drops the answer that is under way, but not those before it.

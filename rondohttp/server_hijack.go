@@ -39,6 +39,9 @@ func (c *hijackedConn) NetConn() net.Conn { return c.Conn }
 
 // hijack hands the connection over, with what has been read of it.
 func (v *visit) hijack() (*hijackedConn, []byte, error) {
+	if v.foreign {
+		return nil, nil, http.ErrNotSupported
+	}
 	if err := v.flush(); err != nil {
 		return nil, nil, err
 	}

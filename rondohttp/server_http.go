@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
 )
 
@@ -43,7 +44,11 @@ var blank http.Request
 
 // serveHTTP runs a handler of net/http's.
 func (v *visit) serveHTTP(ctx context.Context, h http.Handler) (err error) {
-	x := &httpExchange{}
+	// A handler may hand its writer to goroutines: nothing else is to be in the buffer then.
+	if err := v.flush(); err != nil {
+		return err
+	}
+	x := new(httpExchange)
 	x.w.v, x.w.x = v, x
 	x.ctx.Context, x.ctx.v = ctx, v
 	x.body.b = &v.body
@@ -124,8 +129,10 @@ func (x *httpExchange) request() (*http.Request, error) {
 		case "Host", "Transfer-Encoding":
 			continue
 		case "Trailer":
-			r.Trailer = announced(r.Trailer, value)
-			continue
+			if h.Chunked {
+				r.Trailer = announced(r.Trailer, value)
+				continue
+			}
 		}
 		if old := r.Header[name]; old != nil {
 			r.Header[name] = append(old, value)
@@ -481,4 +488,28 @@ func (f HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	serveForeign(f, w, r)
+}
+
+// OffLoop returns a handler that calls h on a goroutine, while the task of the connection waits: for handlers that
+// block a thread, such as one that uses net/http's client, database/sql or a mutex that is held for long. Under another
+// server than a [Server] it is h.
+func OffLoop(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rondo.RunningLoop() == nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		ended := rondo.NewFuture[any]()
+		go func() {
+			defer func() { ended.Set(recover()) }()
+			h.ServeHTTP(w, r)
+		}()
+		// However often this task is canceled: h has w and r. It knows of the end by the context.
+		for !ended.Done() {
+			rondo.Shield(ended).Await(context.Background())
+		}
+		if p, _ := ended.Result(); p != nil {
+			panic(p)
+		}
+	})
 }

@@ -309,7 +309,7 @@ func (w *ServerResponse) appendHead(b []byte, whole bool) []byte {
 	switch {
 	case w.hasDate:
 		b = appendStatus(b, w.status)
-	case !v.shard.kernel.OnLoop():
+	case v.shard.kernel == nil || !v.shard.kernel.OnLoop():
 		b = appendDate(appendStatus(b, w.status), time.Now())
 	case w.status == http.StatusOK:
 		b = append(b, v.shard.okHead()...)
@@ -328,7 +328,7 @@ func (w *ServerResponse) appendHead(b []byte, whole bool) []byte {
 		if !w.bodiless || len(w.body) > 0 {
 			b = appendLength(b, int64(len(w.body)))
 		}
-	case v.head.Minor > 0:
+	case v.head.Minor > 0 && !v.foreign:
 		if w.chunked = !w.bodiless; w.chunked {
 			b = append(b, "Transfer-Encoding: chunked\r\n"...)
 		}

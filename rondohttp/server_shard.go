@@ -118,7 +118,7 @@ func (h *shard) watch() {
 		v := h.visits[i]
 		if at := v.readBy.Load(); at != 0 && at <= now {
 			v.readBy.Store(0)
-			v.late = true
+			v.late.Store(true)
 			v.x.raw.SetReadDeadline(time.Unix(1, 0))
 		}
 		if at := v.writeBy.Load(); at != 0 && at <= now {

@@ -127,13 +127,13 @@ func TestServerAnswers(t *testing.T) {
 	faces(t, func(t *testing.T, hello http.Handler) {
 		s := startServer(t, hello)
 		for in, want := range map[string]string{
-			"GET /a?b=c HTTP/1.1\r\n" + closing + "\r\n":                                                          `GET /a b=c ""`,
-			"\r\nGET /a HTTP/1.1\r\n" + closing + "\r\n":                                                          `GET /a  ""`,
-			"GET /a HTTP/1.0\r\n\r\n":                                                                             `GET /a  ""`,
-			"POST / HTTP/1.1\r\n" + closing + "Content-Length: 5\r\n\r\nhello":                                    `POST /  "hello"`,
+			"GET /a?b=c HTTP/1.1\r\n" + closing + "\r\n":                                                              `GET /a b=c ""`,
+			"\r\nGET /a HTTP/1.1\r\n" + closing + "\r\n":                                                              `GET /a  ""`,
+			"GET /a HTTP/1.0\r\n\r\n":                                                                                 `GET /a  ""`,
+			"POST / HTTP/1.1\r\n" + closing + "Content-Length: 5\r\n\r\nhello":                                        `POST /  "hello"`,
 			"POST / HTTP/1.1\r\n" + closing + "Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n": `POST /  "hello"`,
-			"GET http://b/c?d HTTP/1.1\r\n" + closing + "\r\n":                                                    `GET /c d ""`,
-			"OPTIONS * HTTP/1.1\r\n" + closing + "\r\n":                                                           `OPTIONS *  ""`,
+			"GET http://b/c?d HTTP/1.1\r\n" + closing + "\r\n":                                                        `GET /c d ""`,
+			"OPTIONS * HTTP/1.1\r\n" + closing + "\r\n":                                                               `OPTIONS *  ""`,
 		} {
 			r, bodies := answers(t, s.raw(in), "GET")
 			if bodies[0] != want || r[0].StatusCode != 200 || r[0].ContentLength != int64(len(want)) || r[0].Header.Get("Date") == "" || !r[0].Close {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
+	"github.com/rondo-go/rondo/loop"
 )
 
 // A HandlerFunc is the server's own face: it answers r by means of w, in the task of the
@@ -230,6 +231,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, b := range all {
 		b.Close()
 	}
+	s.closeIdle()
 	for _, b := range all {
 		if err := b.WaitClosed(ctx); err != nil {
 			for _, b := range all {
@@ -239,6 +241,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// closeIdle ends the visits that wait for a request, each on its loop.
+func (s *Server) closeIdle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.shards {
+		post := new(loop.Handle)
+		post.Init(loop.Func(h.closeIdle))
+		h.kernel.Post(post)
+	}
 }
 
 // Close ends the server at once: it cancels the tasks of all connections, and closes them. It does not wait; Serve returns when they are gone.

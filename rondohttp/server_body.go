@@ -25,7 +25,9 @@ type requestBody struct {
 	started bool
 	own     bool // the handler has set a deadline for reading
 	use     atomic.Uint32
-	atEnd   func() // called when the body has been read to its end
+
+	// The watching of the client begins when both are set, whichever comes last, on the loop or off it.
+	ended, watch atomic.Bool
 }
 
 // The states of requestBody.use. A handler may leave the body with somebody who reads off the loop, as
@@ -40,9 +42,12 @@ const (
 func (b *requestBody) reset(v *visit) {
 	b.v = v
 	b.frame.ResetRequest(v.head.ContentLength, v.head.Chunked)
-	b.err, b.expect, b.started, b.own, b.atEnd = nil, v.head.Expect, false, false, nil
+	b.err, b.expect, b.started, b.own = nil, v.head.Expect, false, false
 	b.use.Store(bodyFree)
-	if b.frame.Done() {
+	b.watch.Store(false)
+	whole := b.frame.Done()
+	b.ended.Store(whole)
+	if whole {
 		b.err = io.EOF
 	}
 }
@@ -82,9 +87,9 @@ func (b *requestBody) next(n int) ([]byte, error) {
 
 func (b *requestBody) end() {
 	b.err = io.EOF
-	if f := b.atEnd; f != nil {
-		b.atEnd = nil
-		f()
+	b.ended.Store(true)
+	if b.watch.Load() {
+		b.v.watched.askWatch()
 	}
 }
 
@@ -236,7 +241,6 @@ func (h *httpBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.read(p)
-	b.use.CompareAndSwap(bodyRead, bodyFree)
 	if err == ErrBodyTooLarge {
 		err = &http.MaxBytesError{Limit: b.v.shard.server.limits.BodyBytes}
 	}
@@ -244,6 +248,7 @@ func (h *httpBody) Read(p []byte) (int, error) {
 		h.trail()
 		h.trail = nil
 	}
+	b.use.CompareAndSwap(bodyRead, bodyFree)
 	return n, err
 }
 

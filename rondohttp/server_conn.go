@@ -100,6 +100,7 @@ type visit struct {
 	late  atomic.Bool // the shard has ended a read because of readBy
 	lost  bool        // somebody else may still use v: it must not serve again
 	taken bool        // by Hijack
+	idle  bool        // it waits for a request, in a task: of TLS
 
 	watched  *requestContext       // of the request that is served, if net/http's
 	watcher  *rondo.Task[struct{}] // reads while the handler works, nil if nobody does
@@ -214,7 +215,9 @@ func (v *visit) fill(began loop.Time) error {
 	if v.w == len(v.in) {
 		v.room(v.w - v.r + 1)
 	}
+	v.idle = began == 0
 	n, err := v.conn.Read(v.in[v.w:])
+	v.idle = false
 	v.readBy.Store(0)
 	v.w += n
 	if n > 0 {

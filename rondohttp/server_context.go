@@ -52,11 +52,10 @@ func (c *requestContext) askWatch() {
 // startWatch begins to watch the client, unless the handler has returned meanwhile.
 func (c *requestContext) startWatch() {
 	v := c.v
-	if v.watched != c || v.watcher != nil || v.taken {
+	if v.watched != c || v.watcher != nil || v.taken || c.Err() != nil {
 		return
 	}
-	if !v.body.done() {
-		v.body.atEnd = c.askWatch
+	if v.body.watch.Store(true); !v.body.ended.Load() {
 		return
 	}
 	v.watcher = rondo.Spawn(context.Background(), func(context.Context) (struct{}, error) {

@@ -83,12 +83,13 @@ func (x *httpExchange) end() {
 	x.w.v = nil
 	x.ctx.end()
 	v.stopWatch()
-	v.watched = nil
 	if v.body.use.Swap(bodyOver) == bodyRead {
 		// Somebody reads the body, off the loop: neither it nor the connection is ours any more.
 		v.lost, v.res.keep = true, false
 		v.x.raw.Close()
+		return
 	}
+	v.watched = nil
 }
 
 // request makes the request from the head.

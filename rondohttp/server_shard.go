@@ -131,6 +131,15 @@ func (h *shard) watch() {
 	}
 }
 
+// closeIdle ends the visits that wait for a request.
+func (h *shard) closeIdle() {
+	for _, v := range h.visits {
+		if v.idle {
+			v.x.raw.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+}
+
 // clock returns the time, which it looks at once an iteration of the loop.
 func (h *shard) clock() loop.Time {
 	if i := h.kernel.Iteration(); i != h.iteration {

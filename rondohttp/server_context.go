@@ -25,16 +25,19 @@ type requestContext struct {
 // live returns the context that does the work, made when it is first needed.
 func (c *requestContext) live() context.Context {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inner == nil {
-		c.inner, c.quit = context.WithCancel(c.Context)
-		if c.over {
+	inner, watch := c.inner, false
+	if inner == nil {
+		inner, c.quit = context.WithCancel(c.Context)
+		c.inner = inner
+		if watch = !c.over; !watch {
 			c.quit()
-		} else {
-			c.askWatch()
 		}
 	}
-	return c.inner
+	c.mu.Unlock()
+	if watch {
+		c.askWatch()
+	}
+	return inner
 }
 
 // askWatch begins to watch the client, on the loop, when its request has been read.

@@ -2,9 +2,9 @@ package http1
 
 import "math"
 
-// A Body takes the framing off a response's body: none, a length, chunks, or the
-// end of the connection (RFC 9112 section 6.3). It holds no bytes and copies none.
-// [Body.Reset] makes it ready; the zero Body is an empty one.
+// A Body takes the framing off a body: none, a length, chunks, or, of a response, the
+// end of the connection (RFC 9112 section 6.3). It copies no data.
+// [Body.Reset] and [Body.ResetRequest] make it ready; the zero Body is an empty one.
 type Body struct {
 	state   bodyState
 	left    int64 // of the body (length) or of the chunk (chunked)
@@ -14,6 +14,11 @@ type Body struct {
 	trailer int   // bytes of trailers
 	empty   bool  // the trailer line has no bytes yet
 	digits  int   // of the chunk size so far
+	strict  bool  // of a request: see ResetRequest
+	ext     extState
+	line    int // where the trailer line at hand starts in trailers
+
+	trailers []byte // the lines of them, if strict
 }
 
 type bodyState uint8
@@ -58,6 +63,28 @@ func (b *Body) Reset(h *Head, head bool) {
 		b.state = untilClose
 	}
 }
+
+// ResetRequest makes b the body that follows the head of a request: chunked, or of that
+// length, which may be zero. It is stricter than for a response, since whoever sends requests through
+// an intermediary may want the two to see different ones: after a chunk's size comes
+// its end or an extension of the grammar in RFC 9112 section 7.1.1, and a byte
+// that cannot stand in a field's value is refused in extensions and trailers.
+// The trailers are kept, for [Body.Trailers].
+func (b *Body) ResetRequest(n int64, chunked bool) {
+	*b = Body{want: -1, strict: true, trailers: b.trailers[:0]}
+	switch {
+	case chunked:
+		b.state = chunkSize
+	case n > 0:
+		b.state, b.want, b.left = length, n, n
+	default:
+		b.want = 0
+	}
+}
+
+// Trailers returns the field lines that followed the last chunk of a request, each with its
+// CRLF. They are valid until b is reset.
+func (b *Body) Trailers() []byte { return b.trailers }
 
 // Len returns the length of the body that the head announced, -1 if it did not.
 func (b *Body) Len() int64 { return b.want }
@@ -144,21 +171,25 @@ func (b *Body) frame(c byte) error {
 		b.state = chunkPad
 		fallthrough
 	case chunkPad:
-		switch c {
-		case ' ', '\t':
-		case ';':
-			b.state = chunkExt
-		case '\r':
+		switch {
+		case b.strict && (c == ' ' || c == '\t'):
+			return frameError("white space after a chunk size")
+		case c == ' ', c == '\t':
+		case c == ';':
+			b.state, b.ext = chunkExt, extBeforeName
+		case c == '\r':
 			b.state = chunkLF
 		default:
 			return frameError("invalid chunk size")
 		}
 	case chunkExt:
-		switch c {
-		case '\r':
-			b.state = chunkLF
-		case '\n':
+		switch {
+		case c == '\n':
 			return frameError("bare LF in a chunk extension")
+		case b.strict && !b.ext.take(c):
+			return frameError("invalid chunk extension")
+		case c == '\r':
+			b.state = chunkLF
 		}
 	case chunkLF:
 		if c != '\n' {
@@ -191,19 +222,83 @@ func (b *Body) frameTrailer(c byte) error {
 	if b.trailer++; b.trailer > maxTrailer {
 		return ErrHeaderTooLarge
 	}
+	if b.strict {
+		b.trailers = append(b.trailers, c)
+	}
 	switch {
 	case b.state == trailerLF && c != '\n' || b.state == trailer && c == '\n':
 		return frameError("trailer without CRLF")
 	case b.state == trailerLF && b.empty:
 		b.state = finished
+		if b.strict {
+			b.trailers = b.trailers[:b.line]
+		}
 	case b.state == trailerLF:
 		b.state, b.empty = trailer, true
+		if b.strict {
+			if _, _, err := splitField(b.trailers[b.line : len(b.trailers)-2]); err != nil {
+				return frameError(err.Error())
+			}
+			b.line = len(b.trailers)
+		}
 	case c == '\r':
 		b.state = trailerLF
 	default:
 		b.empty = false
 	}
 	return nil
+}
+
+// An extState is where in a chunk extension the bytes are: RFC 9112 section 7.1.1,
+// without the white space that it allows in bad old messages.
+type extState uint8
+
+const (
+	extBeforeName extState = iota
+	extName
+	extBeforeValue
+	extValue
+	extQuoted
+	extEscaped
+	extAfterQuoted
+)
+
+// take takes the next byte, the CR included. It returns false if that cannot stand there.
+func (s *extState) take(c byte) bool {
+	switch *s {
+	case extBeforeName:
+		*s = extName
+		return isToken[c]
+	case extName, extValue, extAfterQuoted:
+		switch {
+		case c == '\r':
+			return true
+		case c == ';':
+			*s = extBeforeName
+			return true
+		case c == '=' && *s == extName:
+			*s = extBeforeValue
+			return true
+		}
+		return *s != extAfterQuoted && isToken[c]
+	case extBeforeValue:
+		if c == '"' {
+			*s = extQuoted
+			return true
+		}
+		*s = extValue
+		return isToken[c]
+	case extQuoted:
+		switch c {
+		case '"':
+			*s = extAfterQuoted
+		case '\\':
+			*s = extEscaped
+		}
+	case extEscaped:
+		*s = extQuoted
+	}
+	return c == '\t' || c >= ' ' && c != 0x7f
 }
 
 // Finish tells b that the connection has ended. It returns a [*TruncatedError] if

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,5 +102,62 @@ func FuzzBodyChunked(f *testing.F) {
 			return
 		}
 		t.Fatalf("%q: %q, net/http has %q, %v", in, data, got, err)
+	})
+}
+
+// FuzzRequestHead holds what RequestHead accepts to net/http's reader: what is accepted here is accepted there, and
+// means the same. It is stricter. It also parses in two pieces, which must not matter.
+func FuzzRequestHead(f *testing.F) {
+	for _, s := range []string{"", curl, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "GET http://b/?c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+		"\r\nCONNECT a:1 HTTP/1.1\r\nHost: b\r\nContent-Length: 3\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: [::1]:2\r\nExpect: 100-continue\r\n\r\n"} {
+		f.Add([]byte(s), uint16(9))
+	}
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
+		var h, g RequestHead
+		lim := &RequestLimits{}
+		n, done, err := h.Parse(in, lim)
+		k := int(cut) % (len(in) + 1)
+		gn, gdone, gerr := g.Parse(in[:k], lim)
+		if !gdone && gerr == nil {
+			gn, gdone, gerr = g.Parse(append([]byte(nil), in...), lim)
+		}
+		if gdone != done || gn != n || (err == nil) != (gerr == nil) {
+			t.Fatalf("whole: %d %v %v, cut at %d: %d %v %v", n, done, err, k, gn, gdone, gerr)
+		}
+		if !done || err != nil {
+			return
+		}
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(bytes.TrimPrefix(in[:n], []byte("\r\n")))))
+		if err != nil {
+			// net/http parses the target, which is left to the handler here.
+			if strings.Contains(err.Error(), "parse \"") {
+				return
+			}
+			t.Fatalf("accepted what net/http refuses: %v\n%q", err, in[:n])
+		}
+		if r.Method != string(h.Method()) || r.RequestURI != string(h.Target()) {
+			t.Fatalf("%q %q, net/http %q %q", h.Method(), h.Target(), r.Method, r.RequestURI)
+		}
+		if r.Host != string(h.Host()) {
+			t.Fatalf("host %q, net/http %q", h.Host(), r.Host)
+		}
+		var body Body
+		body.ResetRequest(h.ContentLength, h.Chunked)
+		if r.ContentLength != body.Len() || h.Chunked != (len(r.TransferEncoding) > 0) {
+			t.Fatalf("length %d, chunked %v, net/http %d, %v\n%q", body.Len(), h.Chunked, r.ContentLength, r.TransferEncoding, in[:n])
+		}
+		if h.KeepAlive == r.Close {
+			t.Fatalf("keep-alive %v, net/http closes %v\n%q", h.KeepAlive, r.Close, in[:n])
+		}
+		for name, value := range h.Each() {
+			key := http.CanonicalHeaderKey(string(name))
+			switch key {
+			case "Host", "Transfer-Encoding", "Trailer", "Connection":
+				continue
+			}
+			if vs, ok := r.Header[key]; !ok || !slices.Contains(vs, string(value)) {
+				t.Fatalf("field %q: %q, not in net/http's %v", name, value, r.Header)
+			}
+		}
 	})
 }

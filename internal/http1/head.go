@@ -162,32 +162,13 @@ func (h *Head) parseStatus(from, to int) error {
 // parseField parses the field line buf[from:to] by RFC 9112 section 5.
 func (h *Head) parseField(from, to int) error {
 	s := h.buf[from:to]
-	if s[0] == ' ' || s[0] == '\t' {
-		return protocolError("folded header line", s)
+	colon, v, err := splitField(s)
+	if err != nil {
+		return err
 	}
-	colon := bytes.IndexByte(s, ':')
-	if colon <= 0 {
-		return protocolError("header line without a name", s)
-	}
-	name := s[:colon]
-	for _, c := range name {
-		if !isToken[c] {
-			return protocolError("invalid header name", s)
-		}
-	}
-	v, w := colon+1, len(s)
-	for v < w && (s[v] == ' ' || s[v] == '\t') {
-		v++
-	}
-	for v < w && (s[w-1] == ' ' || s[w-1] == '\t') {
-		w--
-	}
-	value := s[v:w]
-	if hasControl(value) {
-		return protocolError("control character in a header", s)
-	}
+	name, value := s[:colon], s[v.from:v.to]
 	off := int32(from)
-	h.fields = append(h.fields, field{span{off, off + int32(colon)}, span{off + int32(v), off + int32(w)}})
+	h.fields = append(h.fields, field{span{off, off + int32(colon)}, span{off + v.from, off + v.to}})
 	switch len(name) {
 	case len("location"):
 		h.note(location, name, "location")
@@ -210,6 +191,33 @@ func (h *Head) parseField(from, to int) error {
 		}
 	}
 	return nil
+}
+
+// splitField finds the colon and the value in the field line s, which is not empty.
+func splitField(s []byte) (colon int, value span, err error) {
+	if s[0] == ' ' || s[0] == '\t' {
+		return 0, span{}, protocolError("folded header line", s)
+	}
+	for colon < len(s) && isToken[s[colon]] {
+		colon++
+	}
+	if colon == len(s) || s[colon] != ':' || colon == 0 {
+		if bytes.IndexByte(s, ':') <= 0 {
+			return 0, span{}, protocolError("header line without a name", s)
+		}
+		return 0, span{}, protocolError("invalid header name", s)
+	}
+	v, w := colon+1, len(s)
+	for v < w && (s[v] == ' ' || s[v] == '\t') {
+		v++
+	}
+	for v < w && (s[w-1] == ' ' || s[w-1] == '\t') {
+		w--
+	}
+	if hasControl(s[v:w]) {
+		return 0, span{}, protocolError("control character in a header", s)
+	}
+	return colon, span{int32(v), int32(w)}, nil
 }
 
 // note remembers the field just parsed as the first of the known name.

@@ -1,3 +1,3 @@
-// Package web holds tests of rondohttp's client against go-httpbin. It is a module of its own, so that this does not
+// Package web holds tests of rondohttp with what others have written: its client against go-httpbin, its server under routers. It is a module of its own, so that this does not
 // become a dependency.
 package web

@@ -34,8 +34,8 @@ func session(t *testing.T, f func(ctx context.Context, s *rondohttp.Session), op
 	}
 }
 
-// echo is what httpbin says of a request.
-type echo struct {
+// A reflection is what httpbin says of a request.
+type reflection struct {
 	Args    map[string][]string
 	Headers map[string][]string
 	Form    map[string][]string
@@ -49,7 +49,7 @@ type echo struct {
 }
 
 // send sends req and returns the status, and the answer if it is JSON.
-func send(t *testing.T, ctx context.Context, s *rondohttp.Session, req *rondohttp.Request) (status int, e echo) {
+func send(t *testing.T, ctx context.Context, s *rondohttp.Session, req *rondohttp.Request) (status int, e reflection) {
 	t.Helper()
 	r, err := s.Do(ctx, req)
 	if err != nil {

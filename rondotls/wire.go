@@ -146,8 +146,7 @@ func resumable(err error) error {
 	if _, is := err.(interruption); is || err == nil {
 		return err
 	}
-	var canceled *rondo.CanceledError
-	if errors.As(err, &canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
+	if isCancellation(err) || errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.Is(err, rondo.ErrNotTask) || errors.Is(err, rondo.ErrOtherLoop) {
 		return interruption{err}
 	}

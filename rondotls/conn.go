@@ -301,15 +301,19 @@ func (c *Conn) writeError(err error) error {
 // leaveWriter passes the writer's turn on after a drain that ended with err.
 func (c *Conn) leaveWriter(err error) {
 	c.wr.leave()
-	var canceled *rondo.CanceledError
 	switch {
 	case err == nil:
 		if c.wire.queued.Load() { // by a Read that saw the turn taken
 			c.flushLater()
 		}
-	case errors.As(err, &canceled):
+	case isCancellation(err):
 		c.flushLater()
 	}
+}
+
+func isCancellation(err error) bool {
+	var canceled *rondo.CanceledError
+	return errors.As(err, &canceled)
 }
 
 // flush sends what is queued.
@@ -371,8 +375,7 @@ func (c *Conn) Close() error {
 	if alert {
 		c.wr.leave()
 	}
-	var canceled *rondo.CanceledError
-	if errors.As(err, &canceled) {
+	if isCancellation(err) {
 		return err
 	}
 	return cerr

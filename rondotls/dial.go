@@ -19,7 +19,7 @@ type Dialer struct {
 	// Config is the client's configuration. Nil: that of [ClientConfig]. Without a
 	// ServerName, it is the host of the address.
 	Config *tls.Config
-	// Timeout bounds the handshake. Zero: [HandshakeTimeout]. Negative: no bound
+	// HandshakeTimeout bounds the handshake. Zero: [HandshakeTimeout]. Negative: no bound
 	// but the context's.
 	HandshakeTimeout time.Duration
 }

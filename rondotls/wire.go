@@ -124,9 +124,12 @@ func (w *wire) take() bool {
 // crypto/tls queues before this call has been sent.
 func (w *wire) Close() error { return nil }
 
-// CloseWrite and the deadlines are the owner's too.
-func (w *wire) LocalAddr() net.Addr              { return w.raw.LocalAddr() }
-func (w *wire) RemoteAddr() net.Addr             { return w.raw.RemoteAddr() }
+// LocalAddr and RemoteAddr implement net.Conn.
+func (w *wire) LocalAddr() net.Addr  { return w.raw.LocalAddr() }
+func (w *wire) RemoteAddr() net.Addr { return w.raw.RemoteAddr() }
+
+// The deadlines are the owner's too.
+
 func (w *wire) SetDeadline(time.Time) error      { return nil }
 func (w *wire) SetReadDeadline(time.Time) error  { return nil }
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
@@ -146,8 +149,7 @@ func resumable(err error) error {
 	if _, is := err.(interruption); is || err == nil {
 		return err
 	}
-	var canceled *rondo.CanceledError
-	if errors.As(err, &canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
+	if isCancellation(err) || errors.Is(err, os.ErrDeadlineExceeded) ||
 		errors.Is(err, rondo.ErrNotTask) || errors.Is(err, rondo.ErrOtherLoop) {
 		return interruption{err}
 	}

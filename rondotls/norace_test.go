@@ -1,0 +1,5 @@
+//go:build !race
+
+package rondotls
+
+const raceEnabled = false

@@ -61,7 +61,9 @@ func WithWaterMarks(low, high int) StreamOption {
 }
 
 // NewStream returns a stream over c, which it owns from then on: reads or writes
-// beside it would disturb it.
+// beside it would disturb it. One of crypto/tls must have had its handshake: it
+// guards that with a mutex, on which the stream's writer and a reader would hold
+// the loop.
 func NewStream(c net.Conn, opts ...StreamOption) *Stream {
 	s := &Stream{conn: c, home: RunningLoop(), limit: DefaultLimit}
 	s.own, _ = c.(*Conn)

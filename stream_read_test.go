@@ -123,6 +123,26 @@ func TestStreamLimitLeavesTheData(t *testing.T) {
 	}
 }
 
+func TestStreamReadsAllocateNothing(t *testing.T) {
+	s := NewStream(lines64())
+	sep := []byte("\n")
+	read := func() {
+		for _, err := range []error{second(s.ReadLine()), second(s.ReadUntil(sep)), second(s.ReadExactly(64)), second(s.Peek(64))} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2000 { // until the buffer has its size
+		read()
+	}
+	if n := testing.AllocsPerRun(1000, read); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func second(_ []byte, err error) error { return err }
+
 func TestStreamIsAReader(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 2000)
 	c := new(chunkConn)

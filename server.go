@@ -104,13 +104,12 @@ func (s *Server) Serve(ctx context.Context, ln *Listener) error {
 	if s.o.spread && len(l.Loops()) > 1 {
 		return s.serveSpread(ctx, ln)
 	}
-	return s.serve(ctx, l, ln, false)
+	return s.serve(ctx, l, ln)
 }
 
 // serve runs one service on the calling task.
-func (s *Server) serve(ctx context.Context, l *Loop, ln *Listener, spread bool) error {
+func (s *Server) serve(ctx context.Context, l *Loop, ln *Listener) error {
 	v := newService(ctx, s, l, ln)
-	v.spread = spread
 	if !s.add(v) {
 		return ErrServerClosed
 	}
@@ -195,29 +194,40 @@ func (s *Server) serveSpread(ctx context.Context, ln *Listener) error {
 	return s.serveAll(ctx, here, ln, others)
 }
 
-// serveAll runs a service here and on the others, until all are over.
+// serveAll runs a service here and on the others, until all are over. Those without
+// a listener get their share of what is accepted here.
 func (s *Server) serveAll(ctx context.Context, here *Loop, ln *Listener, others map[*Loop]*Listener) error {
 	var errs []error
 	var tasks []*Task[struct{}]
 	var running atomic.Int32
+	own := newService(ctx, s, here, ln)
+	if !s.add(own) {
+		return ErrServerClosed
+	}
 	for l, ln := range others {
+		v := newService(ctx, s, l, ln)
+		own.spread = own.spread || ln == nil
+		if !s.add(v) {
+			break
+		}
 		running.Add(1)
 		x, err := SpawnThreadsafe(context.WithoutCancel(ctx), l, func(ctx context.Context) (struct{}, error) {
 			defer running.Add(-1)
 			if ln != nil {
 				defer ln.Close()
 			}
-			return struct{}{}, s.serve(ctx, l, ln, false)
+			return struct{}{}, v.run(ctx)
 		}, WithName("server"))
 		if err != nil {
 			running.Add(-1)
+			s.forget(v)
 			errs = append(errs, err)
 			s.Close()
 			break
 		}
 		tasks = append(tasks, x)
 	}
-	err := s.serve(ctx, here, ln, len(others) > 0 && spreads(others))
+	err := own.run(ctx)
 	s.Close() // if the caller was canceled, or failed, the others are to end too
 	if !errors.Is(err, ErrServerClosed) {
 		errs = append(errs, err)
@@ -242,14 +252,6 @@ func (s *Server) serveAll(ctx context.Context, here *Loop, ln *Listener, others 
 		return err
 	}
 	return ErrServerClosed
-}
-
-// spreads says whether the services have no listeners.
-func spreads(others map[*Loop]*Listener) bool {
-	for _, ln := range others {
-		return ln == nil
-	}
-	return false
 }
 
 // onAnother runs fn as a task of l, from a task of another loop.

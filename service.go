@@ -41,6 +41,7 @@ func newService(ctx context.Context, s *Server, l *Loop, ln *Listener) *service 
 
 // run accepts until the service is closed, and then waits for its connections.
 func (v *service) run(ctx context.Context) error {
+	v.ctx = ctx
 	t, err := taskFor(ctx)
 	if err == nil {
 		err = v.accept(ctx, t)

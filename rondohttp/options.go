@@ -18,7 +18,7 @@ type Timeouts struct {
 	TLS       time.Duration // of the handshake on it
 	FirstByte time.Duration // from the request being written to the whole head of the answer
 	Read      time.Duration // for each next piece of the body
-	Total     time.Duration // from the end of the queue to the end of the body, redirects included, but not their queues
+	Total     time.Duration // from the end of the queue to the end of the body, redirects included, but not their queues; of each try, if there are retries
 }
 
 // An Option configures a [Session].

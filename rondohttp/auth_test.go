@@ -68,6 +68,7 @@ func TestSessionSendsLogins(t *testing.T) {
 		"basic":                    {&Request{URL: a}, []Option{WithBasicAuth("u", "p")}, "Basic dTpw"},
 		"the request's own":        {bearer, []Option{WithBasicAuth("u", "p")}, "Bearer t"},
 		"bearer":                   {&Request{URL: a}, []Option{WithBearer("s")}, "Bearer s"},
+		"beside other fields":      {&Request{URL: a}, []Option{WithBearer("s"), WithHeader(http.Header{"X": {"y"}})}, "Bearer s"},
 		"not to another origin":    {&Request{URL: a + "?to=" + b}, []Option{WithBearer("s")}, ""},
 		"netrc":                    {&Request{URL: b}, []Option{WithNetrc(file)}, "Basic bjpw"},
 		"netrc, another machine":   {&Request{URL: a}, []Option{WithNetrc(file)}, ""},

@@ -1,6 +1,7 @@
 package rondohttp
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -347,6 +349,73 @@ func TestResponseRaiseForStatus(t *testing.T) {
 			t.Error("the connection is still in use")
 		}
 	})
+}
+
+// A cancel ends what has no end, and leaves nothing behind.
+func TestResponseDownloadsEndWithACancel(t *testing.T) {
+	url := serveRaw(t, func(c *net.TCPConn, _ int) {
+		answer("HTTP/1.1 500 Oh\r\n\r\nsome")(c, 0)
+		silent(c, 0)
+	})
+	dir := t.TempDir()
+	run(t, func(ctx context.Context, s *Session) {
+		for name, f := range map[string]func(ctx context.Context, r *Response) error{
+			"save": func(ctx context.Context, r *Response) error {
+				_, err := r.Save(ctx, filepath.Join(dir, "f"))
+				return err
+			},
+			"raise": func(ctx context.Context, r *Response) error { return r.RaiseForStatus(ctx) },
+			"lines": func(ctx context.Context, r *Response) (last error) {
+				for _, err := range r.Lines(ctx) {
+					last = err
+				}
+				return last
+			},
+		} {
+			r, err := s.Get(ctx, url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = rondo.Timeout(ctx, short, func(ctx context.Context) error { return f(ctx, r) })
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if s.pool.open != 0 {
+				t.Errorf("%s: %d connections are open", name, s.pool.open)
+			}
+		}
+	})
+	if left, _ := os.ReadDir(dir); len(left) != 0 {
+		t.Errorf("%v", left)
+	}
+}
+
+// A file whose task is canceled in the middle is sent from its start the next time.
+func TestRequestFileIsReadAgain(t *testing.T) {
+	var tries atomic.Int64
+	url := serveRaw(t, func(c *net.TCPConn, _ int) {
+		if tries.Add(1) == 1 {
+			io.CopyN(io.Discard, c, 1000)
+			return // with the rest unread, which resets it
+		}
+		r := readRequest(bufio.NewReader(c))
+		io.WriteString(c, ok(fmt.Sprint(len(r.Header.Get("Test-Body")))))
+	})
+	file := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(file, make([]byte, 3*fileBuffer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors(t)
+	run(t, func(ctx context.Context, s *Session) {
+		req := &Request{Method: "PUT", URL: url}
+		if err := req.SetFile(file); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := fetch(ctx, s, req); got != fmt.Sprint(3*fileBuffer) || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	}, WithMiddleware(Retry(RetryPolicy{Backoff: time.Millisecond})))
+	waitFor(t, func() bool { return descriptors(t) <= before+1 }) // the server's are closed in its own time
 }
 
 func TestSessionBaseAndQuery(t *testing.T) {

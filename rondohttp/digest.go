@@ -47,23 +47,26 @@ func (d *digest) do(ctx context.Context, next Doer, req *Request) (*Response, er
 	if used != nil {
 		sent = d.answer(req, methodOf(req), req.URL, used)
 	}
-	for range 2 { // the second time for a nonce that is stale
+	answered := false // a challenge of this very request
+	for try := 1; ; try++ {
 		r, err := next.Do(ctx, sent)
-		if err != nil || r.Status != http.StatusUnauthorized {
+		if err != nil || r.Status != http.StatusUnauthorized || try == digestTries {
 			return r, err
 		}
 		c := digestChallenge(r.Header().Values("WWW-Authenticate"))
 		at := origin(r.URL)
-		if c == nil || at == "" || len(r.History) > 0 && at != origin(r.History[0].URL) {
+		switch {
+		case c == nil || at == "":
+			return r, nil
+		case len(r.History) > 0 && at != origin(r.History[0].URL):
 			return r, nil // another origin is not given what this one may have
-		}
-		if used != nil && !c.stale && used.nonce == c.nonce {
+		case !c.stale && (answered || used != nil && used.nonce == c.nonce):
 			return r, nil // it has seen the answer, and does not like it
 		}
+		if u != nil && (u.again == nil || r.Method != methodOf(req)) {
+			return r, nil
+		}
 		if u != nil {
-			if u.again == nil || r.Method != methodOf(req) {
-				return r, nil
-			}
 			body, err := u.again()
 			if err != nil {
 				return r, nil
@@ -75,19 +78,17 @@ func (d *digest) do(ctx context.Context, next Doer, req *Request) (*Response, er
 		if len(d.seen) >= maxOrigins {
 			clear(d.seen)
 		}
-		first := used == nil || c.stale || len(r.History) > 0
-		d.seen[at] = c
+		d.seen[at], used, answered = c, c, true
+		url, method := r.URL, r.Method
 		r.Close()
-		url := r.URL
-		sent = d.answer(req, r.Method, url, c)
-		sent.URL, sent.Method, sent.Query = url, r.Method, nil
-		used = c
-		if !first {
-			break
-		}
+		sent = d.answer(req, method, url, c)
+		sent.URL, sent.Method, sent.Query = url, method, nil
 	}
-	return next.Do(ctx, sent)
 }
+
+// digestTries is how often one request is sent: without an answer, or with one to a nonce that is remembered; to
+// a new one; and to the next, if that was stale already.
+const digestTries = 3
 
 func methodOf(req *Request) string {
 	if req.Method == "" {

@@ -12,18 +12,17 @@ import (
 
 // An exchange is a request on its way and its answer's head: what a redirect or a retry changes.
 type exchange struct {
-	s       *Session
-	method  string
-	url     string
-	u       http1.URL
-	fields  *header
-	upload  *upload
-	history []Hop
-	total   time.Time   // when all must be done; zero: never
-	limits  *Timeouts   // those of the session, or the request's own
-	tls     *tls.Config // the request's own, or nil
-	trace   *Trace      // nil: nobody looks
-	expect  time.Duration
+	s      *Session
+	method string
+	url    string
+	u      http1.URL
+	fields *header
+	upload *upload
+	total  time.Time   // when all must be done; zero: never
+	limits *Timeouts   // those of the session, or the request's own
+	tls    *tls.Config // the request's own, or nil
+	trace  *Trace      // nil: nobody looks
+	expect time.Duration
 
 	c     *conn // nil before, and once it was given back
 	host  *host
@@ -134,35 +133,35 @@ func (r *Response) redirect() (bool, error) {
 	return true, nil
 }
 
-// turn points x to where location says.
-func (x *exchange) turn(status int, location []byte, keep bool) error {
-	if len(x.history) == x.s.maxRedirects {
-		return faultf(KindRedirectLoop, "stopped after %d redirects", x.s.maxRedirects)
+// turn points r to where location says.
+func (r *Response) turn(status int, location []byte, keep bool) error {
+	if len(r.History) == r.s.maxRedirects {
+		return faultf(KindRedirectLoop, "stopped after %d redirects", r.s.maxRedirects)
 	}
-	to, u, err := resolve(x.url, location)
+	to, u, err := resolve(r.url, location)
 	if err != nil {
 		return err
 	}
-	hop := Hop{x.method, x.url, status}
-	if !keep && x.method != "GET" && x.method != "HEAD" {
-		x.method = "GET"
-		x.upload, x.fields = nil, x.fields.without()
+	hop := Hop{r.method, r.url, status}
+	if !keep && r.method != "GET" && r.method != "HEAD" {
+		r.method = "GET"
+		r.upload, r.fields = nil, r.fields.without()
 	}
 	if keep {
-		if ok, err := x.upload.restart(); err != nil {
+		if ok, err := r.upload.restart(); err != nil {
 			return err
 		} else if !ok {
 			return faultf(KindRedirect, "redirect to %s keeps the body, which cannot be read again: set GetBody", redact(to))
 		}
 	}
-	if !sameOrigin(x.u, u) {
-		x.open = true
+	if !sameOrigin(r.u, u) {
+		r.open = true
 	}
-	if x.open {
+	if r.open {
 		u.UserInfo = ""
 	}
-	x.history = append(x.history, hop)
-	x.url, x.u = to, u
+	r.History = append(r.History, hop)
+	r.url, r.u = to, u
 	return nil
 }
 
@@ -196,22 +195,22 @@ func (r *Response) send(ctx context.Context) error {
 
 // queue waits for the permits. The total clock starts when they are there, and
 // stands still while a redirect waits for others.
-func (x *exchange) queue(ctx context.Context) error {
+func (r *Response) queue(ctx context.Context) error {
 	var began time.Time
-	clocked := x.limits.Total > 0
-	if clocked || x.trace != nil {
+	clocked := r.limits.Total > 0
+	if clocked || r.trace != nil {
 		began = time.Now()
 	}
-	h, waited, err := x.s.pool.acquire(ctx, &x.u, x.tls, x.limits.Queue)
-	if x.trace != nil && x.trace.Queued != nil {
-		x.trace.Queued(time.Since(began), err)
+	h, waited, err := r.s.pool.acquire(ctx, &r.u, r.tls, r.limits.Queue)
+	if r.trace != nil && r.trace.Queued != nil {
+		r.trace.Queued(time.Since(began), err)
 	}
 	switch {
 	case err == nil:
 	case ctx.Err() != nil && !ownContext(ctx):
 		return contextFault(ctx)
 	case isLate(err):
-		return x.limits.late(KindTimeoutQueue)
+		return r.limits.late(KindTimeoutQueue)
 	default:
 		return err
 	}
@@ -219,12 +218,12 @@ func (x *exchange) queue(ctx context.Context) error {
 	if clocked && waited {
 		now = time.Now()
 	}
-	if len(x.history) == 0 {
-		x.startClock(ctx, now)
+	if len(r.History) == 0 {
+		r.startClock(ctx, now)
 	} else if clocked {
-		x.total = x.total.Add(now.Sub(began))
+		r.total = r.total.Add(now.Sub(began))
 	}
-	x.host = h
+	r.host = h
 	return nil
 }
 
@@ -284,7 +283,7 @@ func (x *exchange) failed(err error) (again bool, _ error) {
 // begin makes of the head that has come a response.
 func (r *Response) begin() {
 	r.c.used = true
-	r.Status, r.Proto, r.Method, r.URL, r.History = r.head.Status, "HTTP/1.1", r.method, r.url, r.history
+	r.Status, r.Proto, r.Method, r.URL = r.head.Status, "HTTP/1.1", r.method, r.url
 	if r.head.Minor == 0 {
 		r.Proto = "HTTP/1.0"
 	}

@@ -3,6 +3,7 @@ package rondohttp
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -18,7 +19,7 @@ type Timeouts struct {
 	TLS       time.Duration // of the handshake on it
 	FirstByte time.Duration // from the request being written to the whole head of the answer
 	Read      time.Duration // for each next piece of the body
-	Total     time.Duration // from the end of the queue to the end of the body, redirects included, but not their queues
+	Total     time.Duration // from the end of the queue to the end of the body, redirects included, but not their queues; of each try, if there are retries
 }
 
 // An Option configures a [Session].
@@ -72,7 +73,18 @@ func WithTLS(t *tls.Config) Option { return func(c *config) { c.tls = t.Clone() 
 func WithUserAgent(s string) Option { return func(c *config) { c.userAgent = s } }
 
 // WithHeader adds fields to every request. A request's own field of the same name takes precedence.
-func WithHeader(h http.Header) Option { return func(c *config) { c.header = h.Clone() } }
+func WithHeader(h http.Header) Option {
+	h = h.Clone()
+	return func(c *config) { c.setFields(h) }
+}
+
+// setFields makes the fields of h those of every request. A map that options share is not written to.
+func (c *config) setFields(h http.Header) {
+	if c.header = c.header.Clone(); c.header == nil {
+		c.header = http.Header{}
+	}
+	maps.Copy(c.header, h)
+}
 
 // WithMaxRedirects sets how many redirects are followed (10 unless told). With 0 the
 // redirecting response itself is returned.
@@ -106,21 +118,12 @@ func WithCookies(jar http.CookieJar) Option { return func(c *config) { c.jar = j
 // WithBasicAuth sends a user and a password with every request (RFC 7617), but not along
 // a redirect to another origin. A request's own Authorization takes precedence.
 func WithBasicAuth(user, password string) Option {
-	return withField("Authorization", func() string { return basic(user + ":" + password) })
+	return WithHeader(http.Header{"Authorization": {basic(user + ":" + password)}})
 }
 
 // WithBearer is [WithBasicAuth] for a token (RFC 6750).
 func WithBearer(token string) Option {
-	return withField("Authorization", func() string { return "Bearer " + token })
-}
-
-func withField(name string, value func() string) Option {
-	return func(c *config) {
-		if c.header = c.header.Clone(); c.header == nil {
-			c.header = http.Header{}
-		}
-		c.header.Set(name, value())
-	}
+	return WithHeader(http.Header{"Authorization": {"Bearer " + token}})
 }
 
 // WithNetrc takes logins from the .netrc file at path, which is read once, by [NewSession]; "" is that

@@ -55,8 +55,6 @@ func TestTimeoutConnect(t *testing.T) {
 				t.Errorf("%d connections and %d hosts left", s.pool.open, len(s.pool.hosts))
 			}
 		}, WithTimeouts(timeouts))
-		if n := descriptors(t); n > before {
-			t.Errorf("%d descriptors, %d before", n, before)
-		}
+		waitFor(t, func() bool { return descriptors(t) <= before }) // the portable backend closes its socket in a goroutine
 	}
 }

@@ -166,6 +166,32 @@ func TestRequestExpectContinue(t *testing.T) {
 	})
 }
 
+// A wait for 100 that ends leaves a TLS connection as it was.
+func TestRequestExpectContinueOverTLS(t *testing.T) {
+	wait := make(chan struct{})
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/deaf" {
+			<-wait // until the body has been sent; the 100 comes at the first read
+		}
+		io.Copy(w, r.Body)
+	}))
+	t.Cleanup(srv.Close)
+	run(t, func(ctx context.Context, s *Session) {
+		for path, patience := range map[string]time.Duration{"/yes": long, "/deaf": short} {
+			req := &Request{Method: "POST", URL: srv.URL + path, Body: strings.NewReader("body"), ExpectContinue: patience}
+			if path == "/deaf" {
+				req.Trace = &Trace{WroteRequest: func() { close(wait) }}
+			}
+			if got, err := fetch(ctx, s, req); got != "body" || err != nil {
+				t.Errorf("%s: %q, %v", path, got, err)
+			}
+		}
+		if s.pool.open != 1 {
+			t.Errorf("%d connections", s.pool.open)
+		}
+	}, WithTLS(rootsOf(srv)))
+}
+
 func TestRequestHasItsOwnTLS(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }))
 	t.Cleanup(srv.Close)

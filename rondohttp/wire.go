@@ -11,10 +11,10 @@ import (
 	"github.com/rondo-go/rondo/internal/http1"
 )
 
-// What of an exchange is HTTP/1.1's own is in this file and in three methods of others: [Response.raw]
-// reads the body, [Session.release] gives the connection back, and transfer, here, does what
-// lies before. Queue, limits, clocks, redirects and retries don't know how many exchanges a connection
-// carries: the permits of the pool are those of exchanges.
+// What of an exchange is HTTP/1.1's own lies behind four functions, all of which another protocol would have too:
+// [Response.transfer] sends the request and reads the head of the answer, [Response.raw] returns the next of the body,
+// [Response.skip] drops what is here of it, and [Session.release] gives the connection back. Queue, limits, clocks, redirects and
+// retries don't know how many exchanges a connection carries: a permit of the pool is one exchange's.
 
 // transfer sends r's request over r.c, and reads the head of the answer into r.head.
 func (r *Response) transfer(ctx context.Context) error {

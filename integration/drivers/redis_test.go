@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/integration/drivers/server"
@@ -29,8 +30,10 @@ func redisClient(t testing.TB, addr string, size int) *cache {
 		Addr:     addr,
 		Dialer:   rondo.RunningLoop().DialContext, // the client connects on goroutines of its own
 		PoolSize: size,
-		// Retries would sleep on the loop's thread.
+		// Both would sleep on the loop's thread.
 		MaxRetries: -1, DialerRetries: 1,
+		// With them on, a lock is held while a new connection talks to the server.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	t.Cleanup(func() { c.Close() })
 	return &cache{c, rondo.NewSemaphore(size)}
@@ -209,7 +212,7 @@ func TestRedisCanceledCommandKeepsItsReply(t *testing.T) {
 					return struct{}{}, c.with(ctx, func() error {
 						for k := range 3 {
 							if k == 1 {
-								err := c.BLPop(ctx, rest, "nothing:"+me).Err() // waits on the server
+								err := c.Do(ctx, "blpop", "nothing:"+me, rest.Seconds()).Err() // waits on the server
 								if err != redis.Nil {
 									return fmt.Errorf("pop: %w", err)
 								}

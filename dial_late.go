@@ -50,7 +50,10 @@ func (c *lateConn) now() (net.Conn, error) {
 	if x := c.conn.Load(); x != nil {
 		return x, nil
 	}
-	onLoop := c.loop.k.OnLoop()
+	here, _ := loop.Current()
+	if here != nil && here != c.loop.k {
+		return nil, ErrOtherLoop
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch x := c.conn.Load(); {
@@ -58,7 +61,7 @@ func (c *lateConn) now() (net.Conn, error) {
 		return x, nil
 	case c.closed:
 		return nil, net.ErrClosed
-	case onLoop:
+	case here != nil:
 		return c.adopt()
 	}
 	c.calls++

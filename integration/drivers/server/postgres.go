@@ -90,15 +90,20 @@ func (s *Server) RestartPostgres(settings ...string) error {
 }
 
 // PostgresURL names the database postgres, for the user postgres, without TLS.
-func (s *Server) PostgresURL() string {
-	return fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", s.Addr)
+func (s *Server) PostgresURL() string { return s.postgresURL("postgres") }
+
+func (s *Server) postgresURL(database string) string {
+	return fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", s.Addr, database)
 }
 
-// Exec has a PostgreSQL server execute statements.
-func (s *Server) Exec(sql string) error {
+// Exec has a PostgreSQL server execute statements, in the database postgres.
+func (s *Server) Exec(sql string) error { return s.ExecIn("postgres", sql) }
+
+// ExecIn is [Server.Exec] in a database.
+func (s *Server) ExecIn(database, sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, err := pgx.Connect(ctx, s.PostgresURL())
+	c, err := pgx.Connect(ctx, s.postgresURL(database))
 	if err != nil {
 		return err
 	}

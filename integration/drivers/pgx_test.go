@@ -34,7 +34,7 @@ func pgxPool(t testing.TB, url string, size int, change ...func(*pgx.ConnConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.DialFunc = rondo.DialContext
+	config.DialFunc = connpool.DialContext
 	for _, f := range change {
 		f(config)
 	}

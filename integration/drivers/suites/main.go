@@ -59,6 +59,7 @@ var suites = []suite{{
 	}},
 	start: startRedis,
 	pkgs:  []string{"."},
+	flags: []string{"-run=^TestGinkgoSuite$", "-ginkgo.v", "-ginkgo.focus=^(Commands|Client|pool|PubSub|pipelining|races|Tx|ScanIterator|Pipeline) "},
 }}
 
 func main() {
@@ -148,8 +149,8 @@ func (s *suite) run() error {
 	var errs []error
 	for _, mode := range []string{"goroutines", "tasks"} {
 		mark := filepath.Join(dir, "mark-"+mode)
-		args := append([]string{"test", "-mod=mod", "-overlay=" + overlay, "-count=1", "-timeout=5m"}, s.flags...)
-		cmd := exec.Command("go", append(args, s.pkgs...)...)
+		args := append([]string{"test", "-mod=mod", "-overlay=" + overlay, "-count=1", "-timeout=5m"}, s.pkgs...)
+		cmd := exec.Command("go", append(args, s.flags...)...)
 		cmd.Dir = lib
 		cmd.Env = append(append(os.Environ(), env...), "RONDO_DIALER="+mode, "RONDO_DIALER_MARK="+mark)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

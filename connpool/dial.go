@@ -21,11 +21,23 @@ import (
 // slow is how long a write may take until a task reads meanwhile.
 const slow = 10 * time.Millisecond
 
+// ErrAskedByTask is a timeout for those who ask, pgx's goroutine among them.
+var ErrAskedByTask error = askedByTask{}
+
+type askedByTask struct{}
+
+func (askedByTask) Error() string {
+	return "a goroutine reads the answer to what a task has asked (make the whole call off the loop)"
+}
+func (askedByTask) Timeout() bool        { return true }
+func (askedByTask) Temporary() bool      { return true }
+func (askedByTask) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+
 // DialContext is [rondo.DialContext] for database clients such as pgx. While a
 // task's write to the connection is stuck, a task of the connection's own reads
-// what the server sends and keeps it for the next Read. A goroutine off the loop
-// can write and close, but read only under a deadline that it has set; else its
-// Read fails with [os.ErrDeadlineExceeded].
+// what the server sends and keeps it for the next Read. Off the loop, a goroutine
+// can read the answer to what was written there; the answer to what a task has
+// written is for tasks, and Read fails with [ErrAskedByTask].
 func DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if rondo.RunningLoop() == nil {
 		return rondo.DialContext(ctx, network, address)
@@ -41,7 +53,7 @@ func DialContext(ctx context.Context, network, address string) (net.Conn, error)
 type duplex struct {
 	*rondo.Conn
 	loop    *rondo.Loop
-	limited atomic.Bool // a goroutine has set a deadline
+	foreign atomic.Bool // the last write was off the loop
 
 	// For tasks.
 	kept     []byte // read while a write was stuck
@@ -53,8 +65,8 @@ type duplex struct {
 func (c *duplex) Read(p []byte) (int, error) {
 	switch {
 	case rondo.RunningLoop() == nil:
-		if !c.limited.Load() {
-			return 0, &net.OpError{Op: "read", Net: c.RemoteAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+		if !c.foreign.Load() {
+			return 0, &net.OpError{Op: "read", Net: c.RemoteAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: ErrAskedByTask}
 		}
 	case len(c.kept) > 0:
 		n := copy(p, c.kept)
@@ -72,8 +84,10 @@ func (c *duplex) Read(p []byte) (int, error) {
 
 func (c *duplex) Write(p []byte) (int, error) {
 	if rondo.RunningLoop() == nil {
+		c.foreign.Store(true)
 		return c.Conn.Write(p)
 	}
+	c.foreign.Store(false)
 	c.enough = false
 	timer := c.loop.CallLater(slow, func() {
 		c.overtime = rondo.Spawn(context.Background(), func(ctx context.Context) (struct{}, error) {
@@ -112,15 +126,3 @@ func (c *duplex) readOn(ctx context.Context) {
 		}
 	}
 }
-
-func (c *duplex) SetDeadline(t time.Time) error {
-	c.limit(t)
-	return c.Conn.SetDeadline(t)
-}
-
-func (c *duplex) SetReadDeadline(t time.Time) error {
-	c.limit(t)
-	return c.Conn.SetReadDeadline(t)
-}
-
-func (c *duplex) limit(t time.Time) { c.limited.Store(!t.IsZero() && rondo.RunningLoop() == nil) }

@@ -124,7 +124,7 @@ func TestDialContextKeepsTheEndForTheReader(t *testing.T) {
 	}
 }
 
-func TestDialContextLetsGoroutinesReadUnderTheirDeadline(t *testing.T) {
+func TestDialContextLetsGoroutinesReadTheirAnswersAlone(t *testing.T) {
 	err := rondo.Run(func(ctx context.Context) error {
 		c := dial(t, ctx, func(c net.Conn) { io.Copy(c, c) })
 		defer c.Close()
@@ -133,15 +133,28 @@ func TestDialContextLetsGoroutinesReadUnderTheirDeadline(t *testing.T) {
 		}
 		_, err := rondo.ToThread(ctx, func() (int, error) {
 			p := make([]byte, 4)
-			if _, err := c.Read(p); !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("read without a deadline: %v", err)
+			_, err := c.Read(p)
+			if ne, ok := err.(net.Error); !errors.Is(err, connpool.ErrAskedByTask) || !errors.Is(err, os.ErrDeadlineExceeded) || !ok || !ne.Timeout() {
+				t.Errorf("read of a task's answer: %v", err)
 			}
-			c.SetDeadline(time.Now().Add(time.Minute))
-			if _, err := io.ReadFull(c, p); err != nil || string(p) != "echo" {
-				t.Errorf("read %q, %v", p, err)
-			}
-			return 0, c.SetDeadline(time.Time{})
+			return 0, nil
 		})
+		p := make([]byte, 4)
+		if _, err := io.ReadFull(c, p); err != nil || string(p) != "echo" {
+			t.Errorf("read %q, %v", p, err)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = rondo.ToThread(ctx, func() (int, error) {
+			if _, err := c.Write([]byte("back")); err != nil {
+				return 0, err
+			}
+			return io.ReadFull(c, p)
+		})
+		if string(p) != "back" {
+			t.Errorf("read %q", p)
+		}
 		return err
 	}, rondo.WithoutSignals())
 	if err != nil {

@@ -122,8 +122,9 @@ func TestPgxTransactionsInline(t *testing.T) {
 	})
 }
 
-func TestPgxPipelinesAndCopiesInline(t *testing.T) {
+func TestPgxPipelinesInlineAndCopiesOffTheLoop(t *testing.T) {
 	s := postgres(t)
+	threads := rondo.NewThreadPool(10)
 	if err := s.Exec("drop table if exists copied; create table copied(who int, n int, word text)"); err != nil {
 		t.Fatal(err)
 	}
@@ -146,8 +147,10 @@ func TestPgxPipelinesAndCopiesInline(t *testing.T) {
 					return err
 				}
 				const rows = 2000
-				n, err := c.CopyFrom(ctx, pgx.Identifier{"copied"}, []string{"who", "n", "word"},
-					pgx.CopyFromSlice(rows, func(k int) ([]any, error) { return []any{i, k, strings.Repeat("w", k%50)}, nil }))
+				n, err := rondo.InExecutorShielded(ctx, threads, func() (int64, error) { // it has goroutines write and read
+					return c.CopyFrom(ctx, pgx.Identifier{"copied"}, []string{"who", "n", "word"},
+						pgx.CopyFromSlice(rows, func(k int) ([]any, error) { return []any{i, k, strings.Repeat("w", k%50)}, nil }))
+				})
 				if err != nil || n != rows {
 					return fmt.Errorf("copied %d: %w", n, err)
 				}
@@ -190,6 +193,44 @@ func TestPgxBigQueryWithBigAnswerInline(t *testing.T) {
 			})
 		})
 		return errors.Join(err, pool.Close(ctx))
+	})
+}
+
+// A write that takes its time has pgx read on a goroutine. The loop must not wait for that: it is another of its tasks
+// that the server waits for.
+func TestPgxSlowWriteDoesNotStopTheLoop(t *testing.T) {
+	s := postgres(t)
+	if err := s.Exec("drop table if exists held; create table held(n int); insert into held values (1)"); err != nil {
+		t.Fatal(err)
+	}
+	onLoop(t, func(ctx context.Context) error {
+		pool := pgxPool(t, s.PostgresURL(), 2)
+		return pool.With(ctx, func(ctx context.Context, holder *pgx.Conn) error {
+			tx, err := holder.Begin(ctx)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, "select * from held for update"); err != nil {
+				return err
+			}
+			x := rondo.Spawn(ctx, func(ctx context.Context) (int, error) {
+				return 0, pool.With(ctx, func(ctx context.Context, c *pgx.Conn) error {
+					_, err := c.Exec(ctx, "select length($1::text), n from held for update", strings.Repeat("x", 100<<20))
+					return err
+				})
+			})
+			for waiting := 0; waiting == 0; { // for the lock
+				if err := tx.QueryRow(ctx, "select count(*) from pg_locks where not granted").Scan(&waiting); err != nil {
+					return err
+				}
+				if err := rondo.Sleep(ctx, time.Millisecond); err != nil { // of the server's time, which is real
+					return err
+				}
+			}
+			err = tx.Rollback(ctx)
+			_, xerr := x.Await(ctx)
+			return errors.Join(err, xerr)
+		})
 	})
 }
 

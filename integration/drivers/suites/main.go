@@ -59,7 +59,7 @@ var suites = []suite{{
 	}},
 	start: startRedis,
 	pkgs:  []string{"."},
-	flags: []string{"-run=^TestGinkgoSuite$", "-ginkgo.v", "-ginkgo.focus=^(Commands|Client|pool|PubSub|pipelining|races|Tx|ScanIterator|Pipeline) "},
+	flags: []string{"-v", "-run=^TestGinkgoSuite$", "-ginkgo.v", "-ginkgo.focus=^(Commands|Client|pool|PubSub|pipelining|races|Tx|ScanIterator|Pipeline) "},
 }}
 
 func main() {

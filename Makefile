@@ -13,12 +13,12 @@ SEED   ?= 0
 FAMILY ?=
 
 PLATFORMS   = linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
-MODULES     = bench otel integration/web
+MODULES     = bench otel integration/web integration/drivers
 STATICCHECK = $(CURDIR)/.bin/staticcheck
 SCRIPTS     = .ci/run $(shell find bench examples -name '*.sh' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help all test race modules hub portable conformance conformance-fuzz lint bench cross docs clean
+.PHONY: help all test race modules hub portable drivers test-drivers conformance conformance-fuzz lint bench cross docs clean
 
 help: ## this list
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ hub: ## the suite with the plain hub in place of symmetric transfer
 
 portable: ## the suite on the portable backend
 	RONDO_POLLER=portable $(GO) test $(FLAGS) $(PKG)
+
+drivers: ## database clients over Rondo, with PostgreSQL, MariaDB and Redis that it starts
+	cd integration/drivers && $(GO) test $(FLAGS) ./...
+
+test-drivers: drivers ## the same, and pgx's and go-redis's own suites over Rondo's connections
+	cd integration/drivers && $(GO) run ./suites
 
 conformance: ## traces of asyncio, generators and pipelines, compared with CPython's
 	$(GO) run ./conformance/replay conformance/testdata/corpus/*.jsonl.gz conformance/testdata/examples/*.json

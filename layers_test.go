@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"poll/*"},
 	{"loop"},
 	{"."},
-	{"internal/http1", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "rondotest"},
+	{"internal/http1", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "rondotest", "connpool"},
 	{"rondohttp"},
 	{"fetch"},
 	{"cmd/*", "examples/*", "integration", "conformance/*"},

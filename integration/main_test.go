@@ -24,6 +24,13 @@ var work string
 func TestMain(m *testing.M) {
 	// Under the race detector a program sleeps a second in its exit, unless it is told not to.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
+	if os.Getenv("RONDO_SOAK_PEER") != "" {
+		if err := soakPeer(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	var err error
 	if work, err = os.MkdirTemp("", "rondo-integration-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -111,6 +111,40 @@ func TestPollerCloseLingersForWrites(t *testing.T) {
 	})
 }
 
+// A reset that the goroutine of a write was told of is no end to who reads: that write
+// was done before.
+func TestEndpointReadsResetThatWriteMet(t *testing.T) {
+	p, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &polltest.Rig{TB: t, P: p}
+	for range 200 { // the system tells of it whichever goroutine comes first
+		e, c := r.Peer("tcp")
+		r.WriteAll(e, make([]byte, 1000))
+		op := r.StartRead(e, make([]byte, 10))
+		c.(*net.TCPConn).SetLinger(0)
+		go c.Close()
+		wop := r.Op()
+		for { // until there is nobody any more
+			_, err, ok := e.Write(&wop.Op, make([]byte, 1000))
+			if err != nil {
+				break
+			}
+			if !ok {
+				r.Until(func() bool { return !wop.Pending })
+			}
+		}
+		var rerr error
+		r.Await(op, func() (ok bool) { _, rerr, ok = e.Read(&op.Op, make([]byte, 10)); return ok })
+		if rerr == nil || rerr == io.EOF {
+			t.Fatalf("read of a reset connection: %v", rerr)
+		}
+		r.Close(e)
+	}
+	r.Close(p)
+}
+
 // A failed write counts what the peer got, also of the piece that failed.
 func TestDetachedWriteCountsWhatWasSent(t *testing.T) {
 	p, err := New()

@@ -1,7 +1,9 @@
 package portable
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -40,6 +42,10 @@ const (
 	// How long a closed socket may go on sending what was written to it, to a peer
 	// that does not read.
 	linger = 5 * time.Second
+
+	// How long the end of what is read waits for the write under way, which fails at
+	// once if it is a reset and not the end.
+	verdict = 5 * time.Millisecond
 )
 
 // A socket is a connection, shared by an endpoint and what was detached from it. It
@@ -119,6 +125,9 @@ func (s *socket) readable() bool {
 func (s *socket) fill() {
 	n, err := s.conn.Read(s.buf)
 	s.mu.Lock()
+	if err == io.EOF {
+		err = s.trueEnd()
+	}
 	s.reading = false
 	s.in = s.buf[:n]
 	if err != nil {
@@ -126,6 +135,25 @@ func (s *socket) fill() {
 	}
 	s.change()
 	s.tell(s.r)
+}
+
+// trueEnd tells a reset from the end. The system tells of a reset once: if that is to
+// the goroutine of a write, which counts as done already, the read finds nothing but
+// the end, and nobody might ever learn that there was more. Called with mu held.
+func (s *socket) trueEnd() error {
+	if s.writing {
+		changed := s.next()
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-time.After(verdict):
+		}
+		s.mu.Lock()
+	}
+	if errors.Is(s.writeErr, syscall.ECONNRESET) {
+		return os.NewSyscallError("read", syscall.ECONNRESET)
+	}
+	return io.EOF
 }
 
 // write takes some of p and starts to send it, unless the last write is not out

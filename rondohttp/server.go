@@ -38,6 +38,9 @@ type Server struct {
 	handler http.Handler // or nil
 	native  HandlerFunc  // or nil
 
+	// The protocols that HTTP/1 hands connections over to: by their names in ALPN, and by their prefaces.
+	byALPN, byPreface map[string]protocol
+
 	closing atomic.Bool
 	mu      sync.Mutex // guards what follows
 	servers []*rondo.Server
@@ -198,7 +201,7 @@ func (s *Server) serve(ctx context.Context, b *rondo.Server, run func(*rondo.Ser
 	return err
 }
 
-// all returns the servers beneath, after noting that s is closing.
+// close notes that s is closing, and returns the servers beneath.
 func (s *Server) close() []*rondo.Server {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +71,7 @@ func (s *Server) acceptTLS(ctx context.Context, c *rondo.Conn, upgrade TLSUpgrad
 	x := &serverConn{shard: s.shardOf(), raw: c, conn: conn}
 	defer conn.Close()
 	if t, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		if p := protocols[t.ConnectionState().NegotiatedProtocol]; p != nil {
+		if p := s.byALPN[t.ConnectionState().NegotiatedProtocol]; p != nil {
 			return p(ctx, s, c, conn, nil)
 		}
 	}
@@ -83,12 +82,6 @@ func (s *Server) acceptTLS(ctx context.Context, c *rondo.Conn, upgrade TLSUpgrad
 // preface that it began with, which is read then, with all that came behind it. It returns when
 // the connection is over.
 type protocol func(ctx context.Context, s *Server, raw *rondo.Conn, c net.Conn, read []byte) error
-
-// protocols are those that HTTP/1 hands over to: by their names in ALPN, and by their prefaces.
-var (
-	protocols = map[string]protocol{}
-	prefaces  = map[string]protocol{}
-)
 
 // A visit is a connection at work: from the arrival of bytes until it rests again. It holds
 // what a connection at rest has no need of, and is used for one after another.
@@ -166,7 +159,8 @@ func (v *visit) run(ctx context.Context) error {
 	began := loop.Time(0) // of a head that is not complete
 	for {
 		if err := v.fill(began); err != nil {
-			return v.readFailed(err)
+			v.readFailed(err)
+			return nil
 		}
 		for v.r < v.w {
 			n, done, err := v.head.Parse(v.in[v.r:v.w], &s.heads)
@@ -179,14 +173,14 @@ func (v *visit) run(ctx context.Context) error {
 			began = 0
 			v.r += n
 			v.headAt = v.r
-			again, err := v.exchange(ctx)
-			if !again || err != nil {
+			if again, err := v.exchange(ctx); !again {
 				return err
 			}
 			v.head.Reset()
 		}
 		if err := v.flush(); err != nil {
-			return err
+			v.ended(err)
+			return nil
 		}
 		if v.r == v.w {
 			v.r, v.w = 0, 0
@@ -240,24 +234,23 @@ func (v *visit) room(n int) {
 }
 
 // readFailed says what follows from err, of a read between requests or within a head.
-func (v *visit) readFailed(err error) error {
+func (v *visit) readFailed(err error) {
 	switch {
 	case v.late.Load() && v.head.Started():
 		v.answer(http.StatusRequestTimeout, "")
-		return nil
-	case v.late.Load(), errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
-		return nil
+	case !v.late.Load():
+		v.ended(err)
 	}
-	return err
 }
 
 // refused answers a head that cannot be served.
 func (v *visit) refused(ctx context.Context, err error) error {
-	for preface, p := range prefaces {
+	for preface, p := range v.shard.server.byPreface {
 		if rest := v.in[v.r:v.w]; len(rest) >= 3 && string(rest[:3]) == preface[:3] {
 			for len(rest) < len(preface) && string(rest) == preface[:len(rest)] {
 				if err := v.fill(v.shard.clock()); err != nil {
-					return v.readFailed(err)
+					v.readFailed(err)
+					return nil
 				}
 				rest = v.in[v.r:v.w]
 			}
@@ -345,7 +338,12 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 		v.res.fail()
 	}
 	if err := v.res.finish(); err != nil {
-		return false, v.ended(err)
+		v.flush()
+		if err == errShortBody {
+			v.report(err)
+		}
+		v.ended(v.outErr)
+		return false, nil
 	}
 	if !v.res.keep {
 		v.linger()
@@ -353,22 +351,23 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 	}
 	if !v.body.done() {
 		if err := v.flush(); err != nil {
-			return false, v.ended(err)
+			v.ended(err)
+			return false, nil
 		}
 		if !v.body.drain() {
 			v.linger()
 			return false, nil
 		}
 	}
-	return v.outErr == nil, v.ended(v.outErr)
+	v.ended(v.outErr)
+	return v.outErr == nil, nil
 }
 
-// ended returns err if it is worth to be reported.
-func (v *visit) ended(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
-		return nil
+// ended notes why a connection has come to its end. That is the client's doing, or the network's.
+func (v *visit) ended(err error) {
+	if err != nil && err != io.EOF {
+		v.shard.server.log.Debug("rondohttp: connection ended", "remote", v.conn.RemoteAddr(), "err", err)
 	}
-	return err
 }
 
 // errAborted is the error of a handler after which nothing more is to be sent.

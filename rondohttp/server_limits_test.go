@@ -267,3 +267,76 @@ func TestServerServesTLS(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestServerHandsConnectionsToOtherProtocols(t *testing.T) {
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	s := startServer(t, HandlerFunc(helloNative))
+	s.byPreface = map[string]protocol{preface: func(_ context.Context, _ *Server, raw *rondo.Conn, c net.Conn, read []byte) error {
+		rest, err := io.ReadAll(c)
+		fmt.Fprintf(c, "%s%s!", read, rest)
+		return err
+	}}
+	for cut := range len(preface) {
+		c := s.dial()
+		io.WriteString(c, preface[:cut])
+		time.Sleep(100 * time.Microsecond) // so that the halves come in two reads, mostly
+		io.WriteString(c, preface[cut:]+"more")
+		c.CloseWrite()
+		if out, err := io.ReadAll(c); string(out) != preface+"more!" || err != nil {
+			t.Fatalf("cut at %d: %q, %v", cut, out, err)
+		}
+	}
+	if out := s.raw("PRI * HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.HasPrefix(out, "HTTP/1.1 400 ") {
+		t.Errorf("%q", out)
+	}
+}
+
+func TestServerServesOnSeveralLoops(t *testing.T) {
+	s := NewServer(plainHTTP)
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- rondo.Run(func(ctx context.Context) error {
+			return s.ListenAndServe(ctx, "tcp", "127.0.0.1:0", func(a net.Addr) { ready <- a.String() })
+		}, rondo.WithoutSignals(), rondo.WithLoops(2))
+	}()
+	x := &testServer{Server: s, t: t, addr: <-ready}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		for range 8 {
+			if r, body := x.get("GET", "/"); r.StatusCode != 200 || body != "Hello, World!" {
+				t.Fatalf("%v %q", r, body)
+			}
+		}
+		s.mu.Lock()
+		n := len(s.shards)
+		s.mu.Unlock()
+		if n == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 2 loops serve", n)
+		}
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
+func TestServerReportsShortBodies(t *testing.T) {
+	opt, log := quiet()
+	s := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		io.WriteString(w, "short")
+		if _, err := io.WriteString(w, "far too long"); err != http.ErrContentLength {
+			t.Errorf("beyond the length: %v", err)
+		}
+	}), opt)
+	if out := s.raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.HasSuffix(out, "\r\n\r\nshort") {
+		t.Errorf("%q", out)
+	}
+	if !strings.Contains(log.String(), "Content-Length") {
+		t.Errorf("reported: %s", log)
+	}
+}

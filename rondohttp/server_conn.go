@@ -14,15 +14,16 @@ import (
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
 	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/rondotls"
 )
 
 // A serverConn is a connection of a server: all that there is of it while it rests.
 type serverConn struct {
 	shard  *shard
 	raw    *rondo.Conn
-	conn   net.Conn // raw, or TLS on it
-	served int      // requests
-	rest   rondo.Handler
+	conn   net.Conn      // raw, or TLS on it
+	served int           // requests
+	again  rondo.Handler // serves when bytes arrive; of https, TLS keeps it
 
 	// For handlers of net/http's, when first asked for.
 	remoteText string
@@ -53,29 +54,29 @@ func (x *serverConn) tlsState() *tls.ConnectionState {
 // accept serves a new connection.
 func (s *Server) accept(ctx context.Context, c *rondo.Conn) error {
 	x := &serverConn{shard: s.shardOf(), raw: c, conn: c}
-	x.rest = x.serve
-	return x.serve(ctx, c)
+	x.again = func(ctx context.Context, c *rondo.Conn) error {
+		if rest, err := x.serve(ctx); !rest {
+			return err
+		}
+		return c.Rest(x.again)
+	}
+	return x.again(ctx, c)
 }
 
-// acceptTLS is accept for https.
-func (s *Server) acceptTLS(ctx context.Context, c *rondo.Conn, upgrade TLSUpgrade) error {
-	if d := s.limits.Header; d > 0 {
-		c.SetDeadline(time.Now().Add(d))
+// acceptTLS is accept for https, after the handshake.
+func (s *Server) acceptTLS(ctx context.Context, c *rondotls.Conn) error {
+	raw, _ := c.NetConn().(*rondo.Conn)
+	if p := s.byALPN[c.ConnectionState().NegotiatedProtocol]; p != nil {
+		return p(ctx, s, raw, c, nil)
 	}
-	conn, err := upgrade(ctx, c)
-	if err != nil {
-		s.log.Debug("rondohttp: handshake failed", "remote", c.RemoteAddr(), "err", err)
-		return nil
-	}
-	c.SetDeadline(time.Time{})
-	x := &serverConn{shard: s.shardOf(), raw: c, conn: conn}
-	defer conn.Close()
-	if t, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		if p := s.byALPN[t.ConnectionState().NegotiatedProtocol]; p != nil {
-			return p(ctx, s, c, conn, nil)
+	x := &serverConn{shard: s.shardOf(), raw: raw, conn: c}
+	again := func(ctx context.Context, c *rondotls.Conn) error {
+		if rest, err := x.serve(ctx); !rest {
+			return err
 		}
+		return c.Rest(nil)
 	}
-	return x.serve(ctx, c)
+	return c.Rest(again)
 }
 
 // A protocol serves a connection that has turned out not to speak HTTP/1: by ALPN, or by the
@@ -93,7 +94,7 @@ type visit struct {
 	late  atomic.Bool // the shard has ended a read because of readBy
 	lost  bool        // somebody else may still use v: it must not serve again
 	taken bool        // by Hijack
-	idle  bool        // it waits for a request, in a task: of TLS
+	idle  bool        // it waits for a request, of which a part of a record of TLS may be here
 
 	watched  *requestContext       // of the request that is served, if net/http's
 	watcher  *rondo.Task[struct{}] // reads while the handler works, nil if nobody does
@@ -131,10 +132,8 @@ func (v *visit) clear() {
 	v.head.Reset()
 }
 
-var errToRest = errors.New("the connection is to rest")
-
 // serve serves x from the arrival of bytes until it rests, or for good.
-func (x *serverConn) serve(ctx context.Context, c *rondo.Conn) (err error) {
+func (x *serverConn) serve(ctx context.Context) (rest bool, err error) {
 	v := x.shard.enter(x)
 	over := false
 	defer func() {
@@ -143,29 +142,26 @@ func (x *serverConn) serve(ctx context.Context, c *rondo.Conn) (err error) {
 			x.shard.leave(v)
 		}
 	}()
-	err = v.run(ctx)
+	rest, err = v.run(ctx)
 	over = true
 	x.shard.leave(v)
-	if err == errToRest {
-		return c.Rest(x.rest)
-	}
-	return err
+	return rest, err
 }
 
-// run serves requests. Nil: the connection is to be closed.
-func (v *visit) run(ctx context.Context) error {
+// run serves requests, until the connection is to rest, or to be closed.
+func (v *visit) run(ctx context.Context) (rest bool, err error) {
 	h := v.shard
 	s := h.server
 	began := loop.Time(0) // of a head that is not complete
 	for {
 		if err := v.fill(began); err != nil {
 			v.readFailed(err)
-			return nil
+			return false, nil
 		}
 		for v.r < v.w {
 			n, done, err := v.head.Parse(v.in[v.r:v.w], &s.heads)
 			if err != nil {
-				return v.refused(ctx, err)
+				return false, v.refused(ctx, err)
 			}
 			if !done {
 				break
@@ -174,24 +170,18 @@ func (v *visit) run(ctx context.Context) error {
 			v.r += n
 			v.headAt = v.r
 			if again, err := v.exchange(ctx); !again {
-				return err
+				return false, err
 			}
 			v.head.Reset()
 		}
 		if err := v.flush(); err != nil {
 			v.ended(err)
-			return nil
+			return false, nil
 		}
 		if v.r == v.w {
-			v.r, v.w = 0, 0
-			if s.closing.Load() {
-				return nil
-			}
-			if v.conn == v.x.raw {
-				return errToRest
-			}
-			began = 0
-		} else if began == 0 {
+			return !s.closing.Load(), nil
+		}
+		if began == 0 {
 			began = h.clock()
 		}
 	}

@@ -13,15 +13,15 @@ import (
 	"github.com/rondo-go/rondo"
 )
 
-// A pieces is a connection that what a client sends comes over in pieces of a size, and that keeps the answers.
-type pieces struct {
+// A piecewise is a connection that what a client sends comes over in pieces of a size, and that keeps the answers.
+type piecewise struct {
 	net.Conn
 	in   []byte
 	size int
 	out  bytes.Buffer
 }
 
-func (p *pieces) Read(b []byte) (int, error) {
+func (p *piecewise) Read(b []byte) (int, error) {
 	n := copy(b, p.in[:min(p.size, len(p.in))])
 	p.in = p.in[n:]
 	if n == 0 {
@@ -30,9 +30,9 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (p *pieces) Write(b []byte) (int, error) { return p.out.Write(b) }
+func (p *piecewise) Write(b []byte) (int, error) { return p.out.Write(b) }
 
-func (p *pieces) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+func (p *piecewise) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 
 // FuzzServer holds the answers of both faces to whatever comes to be well-formed, and the same however it is split.
 func FuzzServer(f *testing.F) {
@@ -47,12 +47,15 @@ func FuzzServer(f *testing.F) {
 			s := NewServer(h, quiet)
 			var outs []string
 			for _, n := range []int{len(in) + 1, int(size) + 1} {
-				p := &pieces{in: in, size: n}
+				p := &piecewise{in: in, size: n}
 				err := rondo.Run(func(ctx context.Context) error {
 					x := &serverConn{shard: s.shardOf(), conn: p}
-					v := x.shard.enter(x)
-					defer x.shard.leave(v)
-					return v.run(ctx)
+					for len(p.in) > 0 {
+						if rest, err := x.serve(ctx); !rest {
+							return err
+						}
+					}
+					return nil
 				}, rondo.WithoutSignals())
 				if err != nil {
 					t.Fatal(err)

@@ -90,7 +90,7 @@ func TestServerFramesAnswersOfNetHTTPHandlers(t *testing.T) {
 		w.Header()["X-A"] = []string{"1", "2\r\nX-B: evil"}
 		w.Header().Set("Bad Name", "x")
 		w.Header().Set("Date", "never")
-		http.Error(w, "no", 418)
+		http.Error(w, "no", http.StatusTeapot)
 	})
 	mux.HandleFunc("/type", func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = nil
@@ -119,7 +119,7 @@ func TestServerFramesAnswersOfNetHTTPHandlers(t *testing.T) {
 		{"GET", "/flush", 200, "ab", -1, true, "text/plain; charset=utf-8"},
 		{"GET", "/204", 204, "", 0, false, ""},
 		{"GET", "/304", 304, "", 0, false, ""},
-		{"GET", "/multi", 418, "no\n", 3, false, "text/plain; charset=utf-8"},
+		{"GET", "/multi", http.StatusTeapot, "no\n", 3, false, "text/plain; charset=utf-8"},
 		{"GET", "/type", 200, "hello", 5, false, ""},
 		{"GET", "/copy", 200, strings.Repeat("<html>", 5000), -1, true, "text/html; charset=utf-8"},
 		{"GET", "/missing", 404, "404 page not found\n", 19, false, "text/plain; charset=utf-8"},

@@ -227,19 +227,19 @@ func TestServerServesTLS(t *testing.T) {
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
 	defer cert.Close()
-	cfg := &tls.Config{Certificates: cert.TLS.Certificates, NextProtos: []string{"http/1.1"}}
-	upgrade := func(ctx context.Context, c *rondo.Conn) (net.Conn, error) {
-		x := tls.Server(c, cfg)
-		return x, x.Handshake()
-	}
+	cfg := &tls.Config{Certificates: cert.TLS.Certificates, NextProtos: []string{"http/1.1", "other"}}
 	s := NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%v %d", r.TLS != nil && r.TLS.HandshakeComplete, len(body))
 	}))
+	s.byALPN = map[string]protocol{"other": func(_ context.Context, _ *Server, _ *rondo.Conn, c net.Conn, _ []byte) error {
+		_, err := io.Copy(c, c)
+		return err
+	}}
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ended <- rondo.Run(func(ctx context.Context) error {
-			return s.ListenAndServeTLS(ctx, "tcp", "127.0.0.1:0", upgrade, func(a net.Addr) { ready <- a.String() })
+			return s.ListenAndServeTLS(ctx, "tcp", "127.0.0.1:0", cfg, func(a net.Addr) { ready <- a.String() })
 		}, rondo.WithoutSignals())
 	}()
 	addr := <-ready
@@ -258,6 +258,16 @@ func TestServerServesTLS(t *testing.T) {
 	if n := s.Connections(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
+	other, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"other"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(other, "echo")
+	other.CloseWrite()
+	if b, err := io.ReadAll(other); string(b) != "echo" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	other.Close()
 	// Its idle connection does not hold the end up.
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Error(err)

@@ -2,7 +2,6 @@ package rondohttp
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,6 @@ type testServer struct {
 	*Server
 	t    testing.TB
 	addr string
-	log  *bytes.Buffer
 }
 
 // startServer starts a server that ends with the test.

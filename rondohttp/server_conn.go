@@ -96,6 +96,7 @@ type visit struct {
 	taken bool        // by Hijack
 	idle  bool        // it waits for a request, of which a part of a record of TLS may be here
 
+	ctx      context.Context       // of the task, for a request of our own face
 	watched  *requestContext       // of the request that is served, if net/http's
 	watcher  *rondo.Task[struct{}] // reads while the handler works, nil if nobody does
 	hijacked *hijackedConn         // if taken
@@ -120,7 +121,7 @@ type visit struct {
 
 // clear makes v fit for another connection.
 func (v *visit) clear() {
-	v.x, v.conn, v.in, v.outErr = nil, nil, nil, nil
+	v.x, v.conn, v.in, v.outErr, v.ctx = nil, nil, nil, nil, nil
 	v.r, v.w, v.taken = 0, 0, false
 	v.late.Store(false)
 	if cap(v.out) > 64<<10 {

@@ -310,7 +310,7 @@ func TestServerReportsPanics(t *testing.T) {
 }
 
 func TestServerCancelsTheContextWhenTheClientLeaves(t *testing.T) {
-	for _, how := range []string{"loop", "thread"} {
+	for _, how := range []string{"loop", "thread", "native"} {
 		t.Run(how, func(t *testing.T) {
 			begun, ended := make(chan bool, 1), make(chan error, 1)
 			var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -323,8 +323,16 @@ func TestServerCancelsTheContextWhenTheClientLeaves(t *testing.T) {
 				<-r.Context().Done()
 				ended <- r.Context().Err()
 			})
-			if how == "thread" {
+			switch how {
+			case "thread":
 				h = OffLoop(h)
+			case "native":
+				h = HandlerFunc(func(ctx context.Context, w *ServerResponse, r *ServerRequest) error {
+					_, err := r.Bytes(10)
+					begun <- true
+					ended <- rondo.Sleep(r.Context(), time.Hour)
+					return err
+				})
 			}
 			s := startServer(t, h)
 			c := s.dial()

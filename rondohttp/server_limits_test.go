@@ -280,12 +280,13 @@ func TestServerServesTLS(t *testing.T) {
 
 func TestServerHandsConnectionsToOtherProtocols(t *testing.T) {
 	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	s := startServer(t, HandlerFunc(helloNative))
-	s.byPreface = map[string]protocol{preface: func(_ context.Context, _ *Server, raw *rondo.Conn, c net.Conn, read []byte) error {
+	server := NewServer(HandlerFunc(helloNative))
+	server.byPreface = map[string]protocol{preface: func(_ context.Context, _ *Server, raw *rondo.Conn, c net.Conn, read []byte) error {
 		rest, err := io.ReadAll(c)
 		fmt.Fprintf(c, "%s%s!", read, rest)
 		return err
 	}}
+	s := start(t, server)
 	for cut := range len(preface) {
 		c := s.dial()
 		io.WriteString(c, preface[:cut])

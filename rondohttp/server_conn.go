@@ -316,7 +316,7 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 	}
 	if v.body.own || v.ownWrite {
 		v.body.own, v.ownWrite = false, false
-		v.x.raw.SetDeadline(time.Time{})
+		v.conn.SetDeadline(time.Time{})
 	}
 	if err == nil && v.res.err != nil {
 		err = v.report(v.res.err)
@@ -462,7 +462,7 @@ func (v *visit) linger() {
 		return
 	}
 	const most, longest = 256 << 10, time.Second
-	v.x.raw.SetReadDeadline(time.Now().Add(longest))
+	v.conn.SetReadDeadline(time.Now().Add(longest))
 	for got := 0; got < most; {
 		n, err := v.conn.Read(v.in)
 		got += n

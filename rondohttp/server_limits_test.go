@@ -351,3 +351,49 @@ func TestServerReportsShortBodies(t *testing.T) {
 		t.Errorf("reported: %s", log)
 	}
 }
+
+func TestServerClosesSlowClientsOfTLS(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	const d = 40 * time.Millisecond // real time
+	s := NewServer(http.HandlerFunc(helloHTTP), WithServerLimits(ServerLimits{Header: d, Idle: d, Body: d, BodyRate: 1 << 20}))
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- rondo.Run(func(ctx context.Context) error {
+			return s.ListenAndServeTLS(ctx, "tcp", "127.0.0.1:0", &tls.Config{Certificates: cert.TLS.Certificates}, func(a net.Addr) { ready <- a.String() })
+		}, rondo.WithoutSignals())
+	}()
+	addr := <-ready
+	for in, want := range map[string]string{
+		"": "", "GET / HTTP/1.1\r\nHo": "HTTP/1.1 408 ", "GET / HTTP/1.1\r\nHost: a\r\n\r\n": "HTTP/1.1 200 ",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na": "",
+	} {
+		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(c, in)
+		out, err := io.ReadAll(c)
+		if isLate(err) || !strings.HasPrefix(string(out), want) {
+			t.Errorf("%q: %q, %v", in, out, err)
+		}
+		c.Close()
+	}
+	// One that does not even begin the handshake.
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(c, "\x16\x03\x01")
+	if _, err := io.ReadAll(c); isLate(err) {
+		t.Error(err)
+	}
+	s.Close()
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}

@@ -97,7 +97,7 @@ type visit struct {
 	idle  bool        // it waits for a request, of which a part of a record of TLS may be here
 
 	ctx      context.Context       // of the task, for a request of our own face
-	watched  *requestContext       // of the request that is served, if net/http's
+	watched  *requestContext       // of the request that is served, if somebody may have it
 	watcher  *rondo.Task[struct{}] // reads while the handler works, nil if nobody does
 	hijacked *hijackedConn         // if taken
 	foreign  bool                  // of a foreignConn
@@ -184,6 +184,10 @@ func (v *visit) run(ctx context.Context) (rest bool, err error) {
 		}
 		if began == 0 {
 			began = h.clock()
+			// Who sends faster than it is answered gets its turn, and no more.
+			if err := rondo.Sleep(ctx, 0); err != nil {
+				return false, err
+			}
 		}
 	}
 }

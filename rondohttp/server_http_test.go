@@ -14,6 +14,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -277,6 +278,7 @@ func TestServerReportsPanics(t *testing.T) {
 		w.(http.Flusher).Flush()
 		panic("bang")
 	})
+	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) { runtime.Goexit() })
 	mux.HandleFunc("/abort", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 	s := startServer(t, mux, opt)
 	r, body := s.get("GET", "/early")
@@ -287,6 +289,9 @@ func TestServerReportsPanics(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 	if out := s.raw("GET /abort HTTP/1.1\r\n" + closing + "\r\n"); out != "" {
+		t.Errorf("%q", out)
+	}
+	if out := s.raw("GET /exit HTTP/1.1\r\nHost: a\r\n\r\n"); out != "" {
 		t.Errorf("%q", out)
 	}
 	if got := log.String(); !strings.Contains(got, "boom") || !strings.Contains(got, "bang") || !strings.Contains(got, "server_http_test.go") || strings.Contains(got, "abort") {

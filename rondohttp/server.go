@@ -2,6 +2,7 @@ package rondohttp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
 	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/rondotls"
 )
 
 // A HandlerFunc is the server's own face: it answers r by means of w, in the task of the
@@ -37,6 +39,9 @@ type Server struct {
 	serverConfig
 	handler http.Handler // or nil
 	native  HandlerFunc  // or nil
+
+	// The protocols that HTTP/1 hands connections over to: by their names in ALPN, and by their prefaces.
+	byALPN, byPreface map[string]protocol
 
 	closing atomic.Bool
 	mu      sync.Mutex // guards what follows
@@ -144,14 +149,9 @@ func (s *Server) Serve(ctx context.Context, ln *rondo.Listener) error {
 	return s.serve(ctx, s.newBase(nil), func(b *rondo.Server) error { return b.Serve(ctx, ln) }, ln)
 }
 
-// A TLSUpgrade runs the server's side of the handshake of TLS on a connection, in a task, and
-// returns the connection inside. Its protocol is found by the method ConnectionState of
-// [crypto/tls.Conn], if it has that.
-type TLSUpgrade func(ctx context.Context, c *rondo.Conn) (net.Conn, error)
-
-// ServeTLS is [Server.Serve] for https: every connection goes through upgrade first.
-func (s *Server) ServeTLS(ctx context.Context, ln *rondo.Listener, upgrade TLSUpgrade) error {
-	return s.serve(ctx, s.newBase(upgrade), func(b *rondo.Server) error { return b.Serve(ctx, ln) }, ln)
+// ServeTLS is [Server.Serve] for https. Cfg must have a certificate, as [rondotls.ServerConfig] makes it.
+func (s *Server) ServeTLS(ctx context.Context, ln *rondo.Listener, cfg *tls.Config) error {
+	return s.serve(ctx, s.newBase(cfg), func(b *rondo.Server) error { return b.Serve(ctx, ln) }, ln)
 }
 
 // ListenAndServe listens on network and address, and serves as [Server.Serve] does, on every loop
@@ -161,21 +161,24 @@ func (s *Server) ListenAndServe(ctx context.Context, network, address string, re
 }
 
 // ListenAndServeTLS is [Server.ListenAndServe] for https.
-func (s *Server) ListenAndServeTLS(ctx context.Context, network, address string, upgrade TLSUpgrade, ready func(net.Addr)) error {
-	return s.serve(ctx, s.newBase(upgrade), func(b *rondo.Server) error { return b.ListenAndServe(ctx, network, address, ready) }, nil)
+func (s *Server) ListenAndServeTLS(ctx context.Context, network, address string, cfg *tls.Config, ready func(net.Addr)) error {
+	return s.serve(ctx, s.newBase(cfg), func(b *rondo.Server) error { return b.ListenAndServe(ctx, network, address, ready) }, nil)
 }
 
-// newBase returns the server of connections beneath.
-func (s *Server) newBase(upgrade TLSUpgrade) *rondo.Server {
-	opts := []rondo.ServerOption{rondo.WithIdleTimeout(s.limits.Idle), rondo.WithErrorHandler(s.connFailed)}
+// newBase returns the server of connections beneath: of https, if there is a configuration for it.
+func (s *Server) newBase(cfg *tls.Config) *rondo.Server {
+	opts := []rondo.ServerOption{rondo.WithIdleTimeout(s.limits.Idle), rondo.WithErrorHandler(s.connFailed), rondo.WithLazyStart()}
 	if s.limits.Connections > 0 {
 		opts = append(opts, rondo.WithMaxConnections(s.limits.Connections))
 	}
-	accept := s.accept
-	if upgrade != nil {
-		accept = func(ctx context.Context, c *rondo.Conn) error { return s.acceptTLS(ctx, c, upgrade) }
+	if cfg == nil {
+		return rondo.NewServer(s.accept, opts...)
 	}
-	return rondo.NewServer(accept, append(opts, rondo.WithLazyStart())...)
+	if len(cfg.NextProtos) == 0 {
+		cfg = cfg.Clone()
+		cfg.NextProtos = []string{"http/1.1"}
+	}
+	return rondo.NewServer(rondotls.Handle(cfg, s.acceptTLS, rondotls.WithHandshakeTimeout(s.limits.Header)), opts...)
 }
 
 func (s *Server) serve(ctx context.Context, b *rondo.Server, run func(*rondo.Server) error, ln *rondo.Listener) error {
@@ -198,7 +201,7 @@ func (s *Server) serve(ctx context.Context, b *rondo.Server, run func(*rondo.Ser
 	return err
 }
 
-// all returns the servers beneath, after noting that s is closing.
+// close notes that s is closing, and returns the servers beneath.
 func (s *Server) close() []*rondo.Server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -273,7 +276,12 @@ func (s *Server) Connections() (n int) {
 	return n
 }
 
-// connFailed reports an error that ended a connection beyond what its peer did to it.
+// connFailed reports what ended a connection: a panic, or else something that is the peer's doing, such as a
+// handshake that failed.
 func (s *Server) connFailed(c *rondo.Conn, err error) {
-	s.log.Error("rondohttp: connection failed", "remote", c.RemoteAddr(), "err", err)
+	level := slog.LevelDebug
+	if p := (*rondo.PanicError)(nil); errors.As(err, &p) {
+		level = slog.LevelError
+	}
+	s.log.Log(context.Background(), level, "rondohttp: connection failed", "remote", c.RemoteAddr(), "err", err)
 }

@@ -62,8 +62,8 @@ func onBatch(t testing.TB, h http.Handler, in string, f func(serve func())) {
 		f(func() {
 			b.in, b.out = all, 0
 			v := x.shard.enter(x)
-			if err := v.run(ctx); err != nil {
-				t.Fatal(err)
+			if rest, err := v.run(ctx); !rest || err != nil {
+				t.Fatal(rest, err)
 			}
 			x.shard.leave(v)
 			if want := strings.Count(in, "\r\n\r\n") * len("HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!"); b.out != want {

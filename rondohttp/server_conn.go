@@ -8,22 +8,22 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
 	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/rondotls"
 )
 
 // A serverConn is a connection of a server: all that there is of it while it rests.
 type serverConn struct {
 	shard  *shard
 	raw    *rondo.Conn
-	conn   net.Conn // raw, or TLS on it
-	served int      // requests
-	rest   rondo.Handler
+	conn   net.Conn      // raw, or TLS on it
+	served int           // requests
+	again  rondo.Handler // serves when bytes arrive; of https, TLS keeps it
 
 	// For handlers of net/http's, when first asked for.
 	remoteText string
@@ -54,41 +54,35 @@ func (x *serverConn) tlsState() *tls.ConnectionState {
 // accept serves a new connection.
 func (s *Server) accept(ctx context.Context, c *rondo.Conn) error {
 	x := &serverConn{shard: s.shardOf(), raw: c, conn: c}
-	x.rest = x.serve
-	return x.serve(ctx, c)
+	x.again = func(ctx context.Context, c *rondo.Conn) error {
+		if rest, err := x.serve(ctx); !rest {
+			return err
+		}
+		return c.Rest(x.again)
+	}
+	return x.again(ctx, c)
 }
 
-// acceptTLS is accept for https.
-func (s *Server) acceptTLS(ctx context.Context, c *rondo.Conn, upgrade TLSUpgrade) error {
-	if d := s.limits.Header; d > 0 {
-		c.SetDeadline(time.Now().Add(d))
+// acceptTLS is accept for https, after the handshake.
+func (s *Server) acceptTLS(ctx context.Context, c *rondotls.Conn) error {
+	raw, _ := c.NetConn().(*rondo.Conn)
+	if p := s.byALPN[c.ConnectionState().NegotiatedProtocol]; p != nil {
+		return p(ctx, s, raw, c, nil)
 	}
-	conn, err := upgrade(ctx, c)
-	if err != nil {
-		s.log.Debug("rondohttp: handshake failed", "remote", c.RemoteAddr(), "err", err)
-		return nil
-	}
-	c.SetDeadline(time.Time{})
-	x := &serverConn{shard: s.shardOf(), raw: c, conn: conn}
-	defer conn.Close()
-	if t, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		if p := protocols[t.ConnectionState().NegotiatedProtocol]; p != nil {
-			return p(ctx, s, c, conn, nil)
+	x := &serverConn{shard: s.shardOf(), raw: raw, conn: c}
+	again := func(ctx context.Context, c *rondotls.Conn) error {
+		if rest, err := x.serve(ctx); !rest {
+			return err
 		}
+		return c.Rest(nil)
 	}
-	return x.serve(ctx, c)
+	return c.Rest(again)
 }
 
 // A protocol serves a connection that has turned out not to speak HTTP/1: by ALPN, or by the
 // preface that it began with, which is read then, with all that came behind it. It returns when
 // the connection is over.
 type protocol func(ctx context.Context, s *Server, raw *rondo.Conn, c net.Conn, read []byte) error
-
-// protocols are those that HTTP/1 hands over to: by their names in ALPN, and by their prefaces.
-var (
-	protocols = map[string]protocol{}
-	prefaces  = map[string]protocol{}
-)
 
 // A visit is a connection at work: from the arrival of bytes until it rests again. It holds
 // what a connection at rest has no need of, and is used for one after another.
@@ -100,9 +94,10 @@ type visit struct {
 	late  atomic.Bool // the shard has ended a read because of readBy
 	lost  bool        // somebody else may still use v: it must not serve again
 	taken bool        // by Hijack
-	idle  bool        // it waits for a request, in a task: of TLS
+	idle  bool        // it waits for a request, of which a part of a record of TLS may be here
 
-	watched  *requestContext       // of the request that is served, if net/http's
+	ctx      context.Context       // of the task, for a request of our own face
+	watched  *requestContext       // of the request that is served, if somebody may have it
 	watcher  *rondo.Task[struct{}] // reads while the handler works, nil if nobody does
 	hijacked *hijackedConn         // if taken
 	foreign  bool                  // of a foreignConn
@@ -126,7 +121,7 @@ type visit struct {
 
 // clear makes v fit for another connection.
 func (v *visit) clear() {
-	v.x, v.conn, v.in, v.outErr = nil, nil, nil, nil
+	v.x, v.conn, v.in, v.outErr, v.ctx = nil, nil, nil, nil, nil
 	v.r, v.w, v.taken = 0, 0, false
 	v.late.Store(false)
 	if cap(v.out) > 64<<10 {
@@ -138,10 +133,8 @@ func (v *visit) clear() {
 	v.head.Reset()
 }
 
-var errToRest = errors.New("the connection is to rest")
-
 // serve serves x from the arrival of bytes until it rests, or for good.
-func (x *serverConn) serve(ctx context.Context, c *rondo.Conn) (err error) {
+func (x *serverConn) serve(ctx context.Context) (rest bool, err error) {
 	v := x.shard.enter(x)
 	over := false
 	defer func() {
@@ -150,28 +143,26 @@ func (x *serverConn) serve(ctx context.Context, c *rondo.Conn) (err error) {
 			x.shard.leave(v)
 		}
 	}()
-	err = v.run(ctx)
+	rest, err = v.run(ctx)
 	over = true
 	x.shard.leave(v)
-	if err == errToRest {
-		return c.Rest(x.rest)
-	}
-	return err
+	return rest, err
 }
 
-// run serves requests. Nil: the connection is to be closed.
-func (v *visit) run(ctx context.Context) error {
+// run serves requests, until the connection is to rest, or to be closed.
+func (v *visit) run(ctx context.Context) (rest bool, err error) {
 	h := v.shard
 	s := h.server
 	began := loop.Time(0) // of a head that is not complete
 	for {
 		if err := v.fill(began); err != nil {
-			return v.readFailed(err)
+			v.readFailed(err)
+			return false, nil
 		}
 		for v.r < v.w {
 			n, done, err := v.head.Parse(v.in[v.r:v.w], &s.heads)
 			if err != nil {
-				return v.refused(ctx, err)
+				return false, v.refused(ctx, err)
 			}
 			if !done {
 				break
@@ -179,26 +170,24 @@ func (v *visit) run(ctx context.Context) error {
 			began = 0
 			v.r += n
 			v.headAt = v.r
-			again, err := v.exchange(ctx)
-			if !again || err != nil {
-				return err
+			if again, err := v.exchange(ctx); !again {
+				return false, err
 			}
 			v.head.Reset()
 		}
 		if err := v.flush(); err != nil {
-			return err
+			v.ended(err)
+			return false, nil
 		}
 		if v.r == v.w {
-			v.r, v.w = 0, 0
-			if s.closing.Load() {
-				return nil
-			}
-			if v.conn == v.x.raw {
-				return errToRest
-			}
-			began = 0
-		} else if began == 0 {
+			return !s.closing.Load(), nil
+		}
+		if began == 0 {
 			began = h.clock()
+			// Who sends faster than it is answered gets its turn, and no more.
+			if err := rondo.Sleep(ctx, 0); err != nil {
+				return false, err
+			}
 		}
 	}
 }
@@ -240,24 +229,23 @@ func (v *visit) room(n int) {
 }
 
 // readFailed says what follows from err, of a read between requests or within a head.
-func (v *visit) readFailed(err error) error {
+func (v *visit) readFailed(err error) {
 	switch {
 	case v.late.Load() && v.head.Started():
 		v.answer(http.StatusRequestTimeout, "")
-		return nil
-	case v.late.Load(), errors.Is(err, io.EOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
-		return nil
+	case !v.late.Load():
+		v.ended(err)
 	}
-	return err
 }
 
 // refused answers a head that cannot be served.
 func (v *visit) refused(ctx context.Context, err error) error {
-	for preface, p := range prefaces {
+	for preface, p := range v.shard.server.byPreface {
 		if rest := v.in[v.r:v.w]; len(rest) >= 3 && string(rest[:3]) == preface[:3] {
 			for len(rest) < len(preface) && string(rest) == preface[:len(rest)] {
 				if err := v.fill(v.shard.clock()); err != nil {
-					return v.readFailed(err)
+					v.readFailed(err)
+					return nil
 				}
 				rest = v.in[v.r:v.w]
 			}
@@ -332,7 +320,7 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 	}
 	if v.body.own || v.ownWrite {
 		v.body.own, v.ownWrite = false, false
-		v.x.raw.SetDeadline(time.Time{})
+		v.conn.SetDeadline(time.Time{})
 	}
 	if err == nil && v.res.err != nil {
 		err = v.report(v.res.err)
@@ -345,7 +333,12 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 		v.res.fail()
 	}
 	if err := v.res.finish(); err != nil {
-		return false, v.ended(err)
+		v.flush()
+		if err == errShortBody {
+			v.report(err)
+		}
+		v.ended(v.outErr)
+		return false, nil
 	}
 	if !v.res.keep {
 		v.linger()
@@ -353,22 +346,23 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 	}
 	if !v.body.done() {
 		if err := v.flush(); err != nil {
-			return false, v.ended(err)
+			v.ended(err)
+			return false, nil
 		}
 		if !v.body.drain() {
 			v.linger()
 			return false, nil
 		}
 	}
-	return v.outErr == nil, v.ended(v.outErr)
+	v.ended(v.outErr)
+	return v.outErr == nil, nil
 }
 
-// ended returns err if it is worth to be reported.
-func (v *visit) ended(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
-		return nil
+// ended notes why a connection has come to its end. That is the client's doing, or the network's.
+func (v *visit) ended(err error) {
+	if err != nil && err != io.EOF {
+		v.shard.server.log.Debug("rondohttp: connection ended", "remote", v.conn.RemoteAddr(), "err", err)
 	}
-	return err
 }
 
 // errAborted is the error of a handler after which nothing more is to be sent.
@@ -472,7 +466,7 @@ func (v *visit) linger() {
 		return
 	}
 	const most, longest = 256 << 10, time.Second
-	v.x.raw.SetReadDeadline(time.Now().Add(longest))
+	v.conn.SetReadDeadline(time.Now().Add(longest))
 	for got := 0; got < most; {
 		n, err := v.conn.Read(v.in)
 		got += n

@@ -47,7 +47,7 @@ func (v *visit) hijack() (*hijackedConn, []byte, error) {
 	}
 	v.stopWatch()
 	v.taken, v.lost = true, true
-	v.x.raw.SetDeadline(time.Time{})
+	v.conn.SetDeadline(time.Time{})
 	c := &hijackedConn{Conn: v.conn, gone: rondo.NewFuture[struct{}]()}
 	v.hijacked = c
 	return c, v.in[v.r:v.w:v.w], nil

@@ -315,7 +315,7 @@ func (w *httpWriter) SetReadDeadline(t time.Time) error {
 		return errWriterOver
 	}
 	w.v.body.own = true
-	return w.v.x.raw.SetReadDeadline(t)
+	return w.v.conn.SetReadDeadline(t)
 }
 
 // SetWriteDeadline is for [http.ResponseController].
@@ -324,7 +324,7 @@ func (w *httpWriter) SetWriteDeadline(t time.Time) error {
 		return errWriterOver
 	}
 	w.v.ownWrite = true
-	return w.v.x.raw.SetWriteDeadline(t)
+	return w.v.conn.SetWriteDeadline(t)
 }
 
 // EnableFullDuplex is for [http.ResponseController]: reading and writing at the same time is always possible here.

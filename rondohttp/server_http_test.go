@@ -14,6 +14,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -90,7 +91,7 @@ func TestServerFramesAnswersOfNetHTTPHandlers(t *testing.T) {
 		w.Header()["X-A"] = []string{"1", "2\r\nX-B: evil"}
 		w.Header().Set("Bad Name", "x")
 		w.Header().Set("Date", "never")
-		http.Error(w, "no", 418)
+		http.Error(w, "no", http.StatusTeapot)
 	})
 	mux.HandleFunc("/type", func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = nil
@@ -119,7 +120,7 @@ func TestServerFramesAnswersOfNetHTTPHandlers(t *testing.T) {
 		{"GET", "/flush", 200, "ab", -1, true, "text/plain; charset=utf-8"},
 		{"GET", "/204", 204, "", 0, false, ""},
 		{"GET", "/304", 304, "", 0, false, ""},
-		{"GET", "/multi", 418, "no\n", 3, false, "text/plain; charset=utf-8"},
+		{"GET", "/multi", http.StatusTeapot, "no\n", 3, false, "text/plain; charset=utf-8"},
 		{"GET", "/type", 200, "hello", 5, false, ""},
 		{"GET", "/copy", 200, strings.Repeat("<html>", 5000), -1, true, "text/html; charset=utf-8"},
 		{"GET", "/missing", 404, "404 page not found\n", 19, false, "text/plain; charset=utf-8"},
@@ -277,6 +278,7 @@ func TestServerReportsPanics(t *testing.T) {
 		w.(http.Flusher).Flush()
 		panic("bang")
 	})
+	mux.HandleFunc("/exit", func(w http.ResponseWriter, r *http.Request) { runtime.Goexit() })
 	mux.HandleFunc("/abort", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) })
 	s := startServer(t, mux, opt)
 	r, body := s.get("GET", "/early")
@@ -287,6 +289,9 @@ func TestServerReportsPanics(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 	if out := s.raw("GET /abort HTTP/1.1\r\n" + closing + "\r\n"); out != "" {
+		t.Errorf("%q", out)
+	}
+	if out := s.raw("GET /exit HTTP/1.1\r\nHost: a\r\n\r\n"); out != "" {
 		t.Errorf("%q", out)
 	}
 	if got := log.String(); !strings.Contains(got, "boom") || !strings.Contains(got, "bang") || !strings.Contains(got, "server_http_test.go") || strings.Contains(got, "abort") {
@@ -310,7 +315,7 @@ func TestServerReportsPanics(t *testing.T) {
 }
 
 func TestServerCancelsTheContextWhenTheClientLeaves(t *testing.T) {
-	for _, how := range []string{"loop", "thread"} {
+	for _, how := range []string{"loop", "thread", "native"} {
 		t.Run(how, func(t *testing.T) {
 			begun, ended := make(chan bool, 1), make(chan error, 1)
 			var h http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -323,8 +328,16 @@ func TestServerCancelsTheContextWhenTheClientLeaves(t *testing.T) {
 				<-r.Context().Done()
 				ended <- r.Context().Err()
 			})
-			if how == "thread" {
+			switch how {
+			case "thread":
 				h = OffLoop(h)
+			case "native":
+				h = HandlerFunc(func(ctx context.Context, w *ServerResponse, r *ServerRequest) error {
+					_, err := r.Bytes(10)
+					begun <- true
+					ended <- rondo.Sleep(r.Context(), time.Hour)
+					return err
+				})
 			}
 			s := startServer(t, h)
 			c := s.dial()

@@ -227,19 +227,19 @@ func TestServerServesTLS(t *testing.T) {
 	cert := httptest.NewUnstartedServer(nil)
 	cert.StartTLS()
 	defer cert.Close()
-	cfg := &tls.Config{Certificates: cert.TLS.Certificates, NextProtos: []string{"http/1.1"}}
-	upgrade := func(ctx context.Context, c *rondo.Conn) (net.Conn, error) {
-		x := tls.Server(c, cfg)
-		return x, x.Handshake()
-	}
+	cfg := &tls.Config{Certificates: cert.TLS.Certificates, NextProtos: []string{"http/1.1", "other"}}
 	s := NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%v %d", r.TLS != nil && r.TLS.HandshakeComplete, len(body))
 	}))
+	s.byALPN = map[string]protocol{"other": func(_ context.Context, _ *Server, _ *rondo.Conn, c net.Conn, _ []byte) error {
+		_, err := io.Copy(c, c)
+		return err
+	}}
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ended <- rondo.Run(func(ctx context.Context) error {
-			return s.ListenAndServeTLS(ctx, "tcp", "127.0.0.1:0", upgrade, func(a net.Addr) { ready <- a.String() })
+			return s.ListenAndServeTLS(ctx, "tcp", "127.0.0.1:0", cfg, func(a net.Addr) { ready <- a.String() })
 		}, rondo.WithoutSignals())
 	}()
 	addr := <-ready
@@ -258,11 +258,141 @@ func TestServerServesTLS(t *testing.T) {
 	if n := s.Connections(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
+	other, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"other"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(other, "echo")
+	other.CloseWrite()
+	if b, err := io.ReadAll(other); string(b) != "echo" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	other.Close()
 	// Its idle connection does not hold the end up.
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
 	c.CloseIdleConnections()
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
+func TestServerHandsConnectionsToOtherProtocols(t *testing.T) {
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	server := NewServer(HandlerFunc(helloNative))
+	server.byPreface = map[string]protocol{preface: func(_ context.Context, _ *Server, raw *rondo.Conn, c net.Conn, read []byte) error {
+		rest, err := io.ReadAll(c)
+		fmt.Fprintf(c, "%s%s!", read, rest)
+		return err
+	}}
+	s := start(t, server)
+	for cut := range len(preface) {
+		c := s.dial()
+		io.WriteString(c, preface[:cut])
+		time.Sleep(100 * time.Microsecond) // so that the halves come in two reads, mostly
+		io.WriteString(c, preface[cut:]+"more")
+		c.CloseWrite()
+		if out, err := io.ReadAll(c); string(out) != preface+"more!" || err != nil {
+			t.Fatalf("cut at %d: %q, %v", cut, out, err)
+		}
+	}
+	if out := s.raw("PRI * HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.HasPrefix(out, "HTTP/1.1 400 ") {
+		t.Errorf("%q", out)
+	}
+}
+
+func TestServerServesOnSeveralLoops(t *testing.T) {
+	s := NewServer(plainHTTP)
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- rondo.Run(func(ctx context.Context) error {
+			return s.ListenAndServe(ctx, "tcp", "127.0.0.1:0", func(a net.Addr) { ready <- a.String() })
+		}, rondo.WithoutSignals(), rondo.WithLoops(2))
+	}()
+	x := &testServer{Server: s, t: t, addr: <-ready}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		for range 8 {
+			if r, body := x.get("GET", "/"); r.StatusCode != 200 || body != "Hello, World!" {
+				t.Fatalf("%v %q", r, body)
+			}
+		}
+		s.mu.Lock()
+		n := len(s.shards)
+		s.mu.Unlock()
+		if n == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 2 loops serve", n)
+		}
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}
+
+func TestServerReportsShortBodies(t *testing.T) {
+	opt, log := quiet()
+	s := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "10")
+		io.WriteString(w, "short")
+		if _, err := io.WriteString(w, "far too long"); err != http.ErrContentLength {
+			t.Errorf("beyond the length: %v", err)
+		}
+	}), opt)
+	if out := s.raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); !strings.HasSuffix(out, "\r\n\r\nshort") {
+		t.Errorf("%q", out)
+	}
+	if !strings.Contains(log.String(), "Content-Length") {
+		t.Errorf("reported: %s", log)
+	}
+}
+
+func TestServerClosesSlowClientsOfTLS(t *testing.T) {
+	cert := httptest.NewUnstartedServer(nil)
+	cert.StartTLS()
+	defer cert.Close()
+	const d = 40 * time.Millisecond // real time
+	s := NewServer(http.HandlerFunc(helloHTTP), WithServerLimits(ServerLimits{Header: d, Idle: d, Body: d, BodyRate: 1 << 20}))
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- rondo.Run(func(ctx context.Context) error {
+			return s.ListenAndServeTLS(ctx, "tcp", "127.0.0.1:0", &tls.Config{Certificates: cert.TLS.Certificates}, func(a net.Addr) { ready <- a.String() })
+		}, rondo.WithoutSignals())
+	}()
+	addr := <-ready
+	for in, want := range map[string]string{
+		"": "", "GET / HTTP/1.1\r\nHo": "HTTP/1.1 408 ", "GET / HTTP/1.1\r\nHost: a\r\n\r\n": "HTTP/1.1 200 ",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na": "",
+	} {
+		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(c, in)
+		out, err := io.ReadAll(c)
+		if isLate(err) || !strings.HasPrefix(string(out), want) {
+			t.Errorf("%q: %q, %v", in, out, err)
+		}
+		c.Close()
+	}
+	// One that does not even begin the handshake.
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(c, "\x16\x03\x01")
+	if _, err := io.ReadAll(c); isLate(err) {
+		t.Error(err)
+	}
+	s.Close()
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		t.Error(err)
 	}

@@ -136,6 +136,19 @@ func (r *ServerRequest) Trailers() iter.Seq2[[]byte, []byte] {
 	return http1.Fields(r.v.body.frame.Trailers())
 }
 
+// Context returns a context that is done, beyond what the handler's own is, when the client leaves. The server begins
+// to look for that when somebody first asks for its Done, or parks under it. It allocates.
+func (r *ServerRequest) Context() context.Context {
+	v := r.v
+	if v.foreign {
+		return v.ctx
+	}
+	if v.watched == nil {
+		v.watched = &requestContext{Context: v.ctx, v: v}
+	}
+	return v.watched
+}
+
 // RemoteAddr and LocalAddr return the addresses of the connection.
 func (r *ServerRequest) RemoteAddr() net.Addr { return r.v.conn.RemoteAddr() }
 
@@ -147,16 +160,30 @@ func (r *ServerRequest) Conn() net.Conn { return r.v.conn }
 
 // serveNative runs the server's own kind of handler.
 func (v *visit) serveNative(ctx context.Context, f HandlerFunc) (err error) {
+	v.ctx = ctx
 	returned := false
 	defer func() {
 		if !returned {
 			err = v.panicked(recover())
+			v.endContext()
 		}
 	}()
 	err = f(ctx, &v.res, &v.req)
 	returned = true
+	if v.watched != nil {
+		v.endContext()
+	}
 	if err != nil {
 		err = v.report(err)
 	}
 	return err
+}
+
+// endContext ends the context that the handler has asked for, if it has.
+func (v *visit) endContext() {
+	if c := v.watched; c != nil {
+		c.end()
+		v.stopWatch()
+		v.watched = nil
+	}
 }

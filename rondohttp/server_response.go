@@ -75,6 +75,9 @@ func (w *ServerResponse) SetStatus(status int) {
 // Status returns the status as it is now.
 func (w *ServerResponse) Status() int { return w.status }
 
+// Written returns how many bytes of the body have been written so far, for a log.
+func (w *ServerResponse) Written() int64 { return w.wrote + int64(len(w.body)) }
+
 // fault notes the first error, which becomes that of the handler.
 func (w *ServerResponse) fault(err error) {
 	if w.err == nil {

@@ -119,11 +119,11 @@ func (h *shard) watch() {
 		if at := v.readBy.Load(); at != 0 && at <= now {
 			v.readBy.Store(0)
 			v.late.Store(true)
-			v.x.raw.SetReadDeadline(time.Unix(1, 0))
+			v.conn.SetReadDeadline(time.Unix(1, 0))
 		}
 		if at := v.writeBy.Load(); at != 0 && at <= now {
 			v.writeBy.Store(0)
-			v.x.raw.SetWriteDeadline(time.Unix(1, 0))
+			v.conn.SetWriteDeadline(time.Unix(1, 0))
 		}
 	}
 	if len(h.visits) > 0 {
@@ -135,7 +135,7 @@ func (h *shard) watch() {
 func (h *shard) closeIdle() {
 	for _, v := range h.visits {
 		if v.idle {
-			v.x.raw.SetReadDeadline(time.Unix(1, 0))
+			v.conn.SetReadDeadline(time.Unix(1, 0))
 		}
 	}
 }

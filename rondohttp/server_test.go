@@ -2,7 +2,6 @@ package rondohttp
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,13 +20,18 @@ type testServer struct {
 	*Server
 	t    testing.TB
 	addr string
-	log  *bytes.Buffer
 }
 
 // startServer starts a server that ends with the test.
 func startServer(t testing.TB, h http.Handler, opts ...ServerOption) *testServer {
 	t.Helper()
-	s := &testServer{t: t, Server: NewServer(h, opts...)}
+	return start(t, NewServer(h, opts...))
+}
+
+// start is startServer for a server that is made already.
+func start(t testing.TB, server *Server) *testServer {
+	t.Helper()
+	s := &testServer{t: t, Server: server}
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ended <- rondo.Run(func(ctx context.Context) error {

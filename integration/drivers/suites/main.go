@@ -59,7 +59,12 @@ var suites = []suite{{
 	}},
 	start: startRedis,
 	pkgs:  []string{"."},
-	flags: []string{"-v", "-run=^TestGinkgoSuite$", "-ginkgo.v", "-ginkgo.focus=^(Commands|Client|pool|PubSub|pipelining|races|Tx|ScanIterator|Pipeline) "},
+	// What one plain server of version 7.0 can run: no cluster, ring or sentinel, none of the modules (JSON, search, time
+	// series, vectors), no client-side cache. Skipped besides: what needs 7.2 (WAITAOF, CLIENT SETINFO, ranks with a score),
+	// a configuration file or a module to load.
+	flags: []string{"-v", "-run=^TestGinkgoSuite$",
+		"-ginkgo.focus=^go-redis (Commands|Client|pool|PubSub|pipelining|races|Tx|ScanIterator|Pipeline) ",
+		"-ginkgo.skip=WaitAOF|ClientSetInfo|RankWithScore|ConfigRewrite|fail module loadex"},
 }}
 
 func main() {

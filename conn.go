@@ -206,7 +206,16 @@ func (c *Conn) Read(p []byte) (int, error) {
 // loop's own, which holds only until the task parks, or reads from any connection,
 // the next time. It may be given to a Write, which copies what does not go at
 // once. At the end Borrow returns io.EOF. It is for tasks.
-func (c *Conn) Borrow() ([]byte, error) {
+func (c *Conn) Borrow() ([]byte, error) { return c.borrow(0) }
+
+// BorrowAtMost is [Conn.Borrow] of at most max bytes, at least one, and 72 KiB: for
+// a caller that has to keep what it does not use at once.
+func (c *Conn) BorrowAtMost(max int) ([]byte, error) { return c.borrow(min(max, scratchSize)) }
+
+// scratchSize is the size of the buffer of BorrowAtMost: four TLS records and more.
+const scratchSize = 72 << 10
+
+func (c *Conn) borrow(max int) ([]byte, error) {
 	t, off, err := c.place()
 	if err == nil && off != nil {
 		err = ErrNotTask
@@ -226,7 +235,7 @@ func (c *Conn) Borrow() ([]byte, error) {
 		if err := c.usable(s); err != nil {
 			return nil, c.opError("read", err)
 		}
-		p, err, ok := c.e.Borrow(&s.op)
+		p, err, ok := c.lend(s, max)
 		if ok {
 			c.loop.lent = p
 			return p, c.opError("read", err)
@@ -235,6 +244,20 @@ func (c *Conn) Borrow() ([]byte, error) {
 			return nil, c.opError("read", err)
 		}
 	}
+}
+
+// lend reads into a buffer of the loop's own, of max bytes, or of the poller's, if
+// max is 0.
+func (c *Conn) lend(s *side, max int) (p []byte, err error, ok bool) {
+	if max == 0 {
+		return c.e.Borrow(&s.op)
+	}
+	if c.loop.scratch == nil {
+		c.loop.scratch = make([]byte, scratchSize)
+	}
+	p = c.loop.scratch[:max]
+	n, err, ok := c.e.Read(&s.op, p)
+	return p[:n], err, ok
 }
 
 // usable says why an operation cannot begin.

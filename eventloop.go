@@ -21,6 +21,7 @@ type Loop struct {
 	conns      []closer             // open connections and listeners
 	sides      []*sides             // of connections that rest now
 	lent       []byte               // what Borrow returned last
+	scratch    []byte               // of BorrowAtMost
 	watched    []*watched           // on the virtual clock
 	failures   []*core              // failed tasks whose errors nobody has seen yet
 	datagram   []byte               // shared by the transports, nil until one receives

@@ -221,7 +221,14 @@ func (c *Conn) Read(p []byte) (int, error) {
 		n, err = c.readPeeked(p)
 	} else {
 		n, err = c.tls.Read(p)
+		for 0 < n && n < len(p) && err == nil && len(c.wire.early) > 0 {
+			k, perr := c.probe(p[n:]) // the message's next record
+			if n += k; perr != nil {
+				break // it comes again, unless it says only that the record is not complete
+			}
+		}
 	}
+	c.wire.keep()
 	c.rd.leave()
 	if c.wire.queued.Load() {
 		c.flushLater()

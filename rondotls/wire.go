@@ -19,7 +19,9 @@ type wire struct {
 	raw     net.Conn
 	flush   func() error // sends what is queued, before a read of the handshake
 	later   func()       // sees to it that what a read has queued is sent
-	early   []byte       // read before TLS began
+	early   []byte       // read, and not given to crypto/tls yet
+	stash   *[]byte      // of which early is a part, or nil
+	lent    bool         // early is in the loop's buffer, which others use too once the task parks
 	records *recordReader
 	probing bool        // reads must not wait; of the holder of the reader's turn
 	ready   atomic.Bool // the handshake is done
@@ -32,7 +34,8 @@ type wire struct {
 	sending []byte  // what is left of buf
 }
 
-// Buffers are held while something is being sent, and not by connections at rest.
+// Buffers, which are empty here, are held while something is being sent or was read
+// ahead, and not by connections at rest.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // keepBuffer is the size up to which a buffer is used again.
@@ -55,19 +58,52 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.read(p)
 }
 
+// read gives crypto/tls what has been read, or reads. On the loop it reads more than
+// asked for, so that the records of a message arrive in one system call, too.
 func (w *wire) read(p []byte) (int, error) {
 	if len(w.early) > 0 {
 		n := copy(p, w.early)
 		if w.early = w.early[n:]; len(w.early) == 0 {
-			w.early = nil
+			w.unstash()
 		}
 		return n, nil
 	}
 	if w.probing {
 		return 0, errProbe
 	}
-	n, err := w.raw.Read(p)
+	raw, ok := w.raw.(*rondo.Conn)
+	if !ok || !w.ready.Load() || rondo.RunningLoop() == nil {
+		n, err := w.raw.Read(p)
+		return n, resumable(err)
+	}
+	b, err := raw.BorrowAtMost(readAhead)
+	n := copy(p, b)
+	if n < len(b) {
+		w.early, w.lent = b[n:], true
+	}
 	return n, resumable(err)
+}
+
+// readAhead is how much is read at once: four records of the largest size.
+const readAhead = 4 * (16<<10 + 22)
+
+// keep has what was lent, and crypto/tls has not taken, outlive the next park.
+func (w *wire) keep() {
+	if !w.lent {
+		return
+	}
+	w.stash = buffers.Get().(*[]byte)
+	*w.stash = append(*w.stash, w.early...)
+	w.early, w.lent = *w.stash, false
+}
+
+func (w *wire) unstash() {
+	w.early, w.lent = nil, false
+	if w.stash != nil {
+		*w.stash = (*w.stash)[:0]
+		buffers.Put(w.stash)
+		w.stash = nil
+	}
 }
 
 // Write queues p, which always succeeds.

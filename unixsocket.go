@@ -15,7 +15,7 @@ import (
 // Credentials are a process and its user and group; see [Conn.PeerCredentials].
 type Credentials = poll.Credentials
 
-// ErrFilesTruncated: more files came than were asked for. All are closed.
+// ErrFilesTruncated says that more files came than were asked for. All are closed.
 var ErrFilesTruncated = poll.ErrFilesTruncated
 
 // errSeqPacket refuses SOCK_SEQPACKET: its records are neither a stream's bytes nor

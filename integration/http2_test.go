@@ -1,5 +1,7 @@
 //go:build linux
 
+//lint:file-ignore SA1019 programs use x/net/http2, and it is to run on connections of the loop
+
 package integration
 
 import (

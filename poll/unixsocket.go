@@ -8,7 +8,7 @@ import (
 // MaxFiles is how many descriptors one message can carry (SCM_MAX_FD, unix(7)).
 const MaxFiles = 253
 
-// ErrFilesTruncated: more descriptors came than were asked for. They are closed.
+// ErrFilesTruncated says that more descriptors came than were asked for. They are closed.
 var ErrFilesTruncated = errors.New("more files were passed than asked for")
 
 // Credentials are a process and its user and group.

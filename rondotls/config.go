@@ -23,7 +23,6 @@ type settings struct {
 }
 
 var (
-	errServerOnly = errors.New("it is an option of ServerConfig only")
 	errClientOnly = errors.New("it is an option of ClientConfig only")
 )
 

@@ -110,7 +110,7 @@ func TestConnWriteStaysUsableAfterItsDeadline(t *testing.T) {
 // A countedConn counts system calls.
 type countedConn struct {
 	net.Conn
-	writes, reads atomic.Int64
+	writes atomic.Int64
 }
 
 func (c *countedConn) Write(p []byte) (int, error) {
@@ -408,4 +408,58 @@ func TestClientRefusesRenegotiation(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "renegotiation") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A Read takes all the records of a message that have arrived, and what is read
+// ahead is kept for the next, whatever others do with the loop's buffer meanwhile.
+func TestConnReadsAMessageAtOnce(t *testing.T) {
+	withPair(t, func(ctx context.Context, c, s *Conn) error {
+		message := make([]byte, 60<<10)
+		for i := range message {
+			message[i] = byte(i * 7 >> 3)
+		}
+		for _, size := range []int{64 << 10, 1000} {
+			if _, err := c.Write(message); err != nil {
+				return err
+			}
+			// Real time: the whole of it is to be there.
+			if err := rondo.Sleep(ctx, 20*time.Millisecond); err != nil {
+				return err
+			}
+			got := make([]byte, size)
+			n, err := s.Read(got)
+			if err != nil {
+				return err
+			}
+			if size > len(message) && n <= 16<<10 {
+				return fmt.Errorf("%d bytes at once, no more than of one record", n)
+			}
+			if err := disturb(ctx); err != nil {
+				return err
+			}
+			rest := make([]byte, len(message)-n)
+			if _, err := io.ReadFull(s, rest); err != nil {
+				return err
+			}
+			if !bytes.Equal(append(got[:n], rest...), message) {
+				return errors.New("the message came otherwise")
+			}
+		}
+		return nil
+	})
+}
+
+// disturb has other connections use the loop's buffers.
+func disturb(ctx context.Context) error {
+	a, b, err := rondo.SocketPair()
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	defer b.Close()
+	if _, err := a.Write(bytes.Repeat([]byte("x"), 50000)); err != nil {
+		return err
+	}
+	_, err = b.BorrowAtMost(1 << 20)
+	return err
 }

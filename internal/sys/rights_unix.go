@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrTooManyFiles: more descriptors came than there was room for. They are closed.
+// ErrTooManyFiles says that more descriptors came than there was room for. They are closed.
 var ErrTooManyFiles = errors.New("more files were passed than asked for")
 
 // SendFiles sends p with open files on a Unix socket, without blocking. To is "" for

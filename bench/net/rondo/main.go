@@ -1,7 +1,7 @@
 // Rondo's small servers, for the comparison with others': echo in straight-line
 // code, the same with connections that rest, echo over TLS, and HTTP.
 //
-//	go build -o rondo-net ./net
+//	go build -o rondo-net ./net/rondo
 //	rondo-net echo|http|tls|idle -addr HOST:PORT -loops N [-cert FILE -key FILE]
 //
 // With RONDO_NET_FACE=net/http in the environment, http serves an http.Handler

@@ -47,7 +47,8 @@ type diskFile interface {
 // (sendfile(2)), half a megabyte at a time, so that a slow disk holds the loop for no
 // longer than that; if the task is canceled, n tells how much was sent, and the
 // file's position is behind it. From another *Conn of the loop bytes go by the loop's
-// own buffer. Other files are read off the loop.
+// own buffer, and in bulk by a pipe (splice(2)); see [Conn.WriteTo]. Other files are
+// read off the loop.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	t, off, err := c.place()
 	if err != nil {
@@ -100,8 +101,9 @@ func writerFrom(off net.Conn) io.Writer {
 // end, which is no error. While it waits for bytes it holds no buffer. W may be c
 // itself: io.Copy(c, c) is an echo server.
 //
-// If the task is canceled while w takes bytes, those that were read and not written
-// are lost, as with io.Copy everywhere.
+// If the task is canceled while w takes bytes, or w fails, those that were read and not
+// written are lost, as with io.Copy everywhere: at most what the loop's buffer holds,
+// or a pipe, which is a megabyte.
 func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 	t, off, err := c.place()
 	if err != nil {
@@ -152,56 +154,6 @@ func writeCopy(w io.Writer, p []byte) (n int, err error) {
 		err = io.ErrShortWrite
 	}
 	return n, err
-}
-
-// copyConn copies until the end.
-func copyConn(t *loop.Task, dst, src *Conn) (n int64, err error) {
-	turn := t.Parks()
-	moved := 0
-	for {
-		p, err := src.Borrow()
-		if err != nil {
-			return n, endIsNil(err)
-		}
-		k, err := dst.writeBorrowed(t, p)
-		n += int64(k)
-		if err != nil {
-			return n, err
-		}
-		if moved += k; t.Parks() != turn {
-			turn, moved = t.Parks(), 0
-		} else if moved >= copyTurn {
-			if err := t.Yield(); err != nil {
-				return n, dst.opError("write", err)
-			}
-			turn, moved = t.Parks(), 0
-		}
-	}
-}
-
-// writeBorrowed is Write of borrowed bytes. What is not taken at once is copied before
-// the task parks.
-func (c *Conn) writeBorrowed(t *loop.Task, p []byte) (n int, err error) {
-	s := c.writing()
-	if s.busy || !s.turn.Empty() || c.closed.Load() {
-		return writeCopy(c, p)
-	}
-	if err := c.usable(s); err != nil {
-		return 0, c.opError("write", err)
-	}
-	for n < len(p) {
-		k, err, ok := c.e.Write(&s.op, p[n:])
-		if !ok {
-			c.e.Cancel(&s.op)
-			k, err := writeCopy(c, p[n:])
-			return n + k, err
-		}
-		n += k
-		if err != nil {
-			return n, c.opError("write", err)
-		}
-	}
-	return n, nil
 }
 
 // copyFrom copies from any reader: on the task, which may park in it, or off the loop.

@@ -116,8 +116,6 @@ type Poller interface {
 	// Receive takes in an endpoint that another poller of the same kind has
 	// released. On an error h is untouched, and still to be closed.
 	Receive(h Handover) (Endpoint, error)
-	PacketPoller
-	WatchPoller
 
 	PacketPoller
 	WatchPoller

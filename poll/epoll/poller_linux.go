@@ -38,6 +38,7 @@ type Poller struct {
 	vector sys.Vector
 	name   sys.Name // of one datagram
 	batch  *sys.Batch
+	pipes  []*conduit // without a transfer
 	events [maxEvents]sys.EpollEvent
 
 	// Wake writes to the eventfd only if it finds the loop's thread sleeping, and
@@ -184,6 +185,10 @@ func (p *Poller) Close() error {
 	if p.wakefd < 0 {
 		return nil
 	}
+	for _, c := range p.pipes {
+		c.close()
+	}
+	p.pipes = nil
 	err := sys.Close(p.epfd)
 	if e := sys.Close(p.wakefd); err == nil {
 		err = e

@@ -77,6 +77,9 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 		{"send-file", testSendFile},
 		{"send-file-canceled", testSendFileCanceled},
 		{"send-file-errors", testSendFileErrors},
+		{"splice", testSplice},
+		{"splice-canceled", testSpliceCanceled},
+		{"splice-errors", testSpliceErrors},
 		{"raw", testRaw},
 		{"options", testOptions},
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rondo-go/rondo/loop"
@@ -25,6 +26,49 @@ type Dialer struct {
 	LocalAddr net.Addr
 	// Resolver looks names up. Nil: net.DefaultResolver.
 	Resolver Resolver
+	// KeepAlive is after which silence and how often a peer of TCP is probed,
+	// unless KeepAliveConfig is enabled. Zero: 15 s; negative: never.
+	KeepAlive time.Duration
+	// KeepAliveConfig says in detail when a peer is probed, if it is enabled.
+	KeepAliveConfig net.KeepAliveConfig
+	// Control, if not nil, is called with each socket before it is bound and
+	// connected; see [ControlFunc].
+	Control ControlFunc
+}
+
+// A ControlFunc sets options of a socket that has been made for a [Dialer] or a
+// [ListenConfig], before it is bound. Network is tcp4, tcp6 or unix, address a literal
+// one. C is valid only meanwhile, and only its method Control is of use. An error ends
+// the attempt. It may be called on any goroutine, and must neither park nor block.
+type ControlFunc func(ctx context.Context, network, address string, c syscall.RawConn) error
+
+// within is f for the poller.
+func (f ControlFunc) within(ctx context.Context) poll.ControlFunc {
+	if f == nil {
+		return nil
+	}
+	return func(network, address string, c syscall.RawConn) error { return f(ctx, network, address, c) }
+}
+
+// keepAlive returns what is not the default, as net.Dialer understands it.
+func keepAlive(d time.Duration, c net.KeepAliveConfig) *net.KeepAliveConfig {
+	switch {
+	case c.Enable:
+		return &c
+	case d > 0:
+		return &net.KeepAliveConfig{Enable: true, Idle: d}
+	case d < 0:
+		return &net.KeepAliveConfig{}
+	}
+	return nil
+}
+
+// options are d's for the poller.
+func (d *Dialer) options(ctx context.Context) poll.ConnectOptions {
+	return poll.ConnectOptions{
+		Local: d.LocalAddr, Control: d.Control.within(ctx),
+		KeepAlive: keepAlive(d.KeepAlive, d.KeepAliveConfig),
+	}
 }
 
 // defaultFallbackDelay is the Connection Attempt Delay of RFC 8305, section 5.
@@ -69,7 +113,7 @@ func (d *Dialer) Dial(ctx context.Context, network, address string) (*Conn, erro
 	a := literal(network, address)
 	switch {
 	case a != nil:
-		return dialAddr(ctx, t, network, d.LocalAddr, a, d.Timeout)
+		return dialAddr(ctx, t, network, a, d.options(ctx), d.Timeout)
 	case d.Timeout > 0:
 		return d.dialNameWithin(ctx, t, network, address)
 	}
@@ -118,13 +162,13 @@ func (d *Dialer) dialName(ctx context.Context, t *loop.Task, network, address st
 	case err != nil:
 		return nil, dialError(network, address, err)
 	case len(addrs) == 1:
-		return dialAddr(ctx, t, network, d.LocalAddr, addrs[0], 0)
+		return dialAddr(ctx, t, network, addrs[0], d.options(ctx), 0)
 	}
 	delay := d.FallbackDelay
 	if delay == 0 {
 		delay = defaultFallbackDelay
 	}
-	c, err := dialRace(ctx, t, network, d.LocalAddr, addrs, delay)
+	c, err := dialRace(ctx, t, network, addrs, d.options(ctx), delay)
 	var oe *net.OpError
 	if err != nil && !errors.As(err, &oe) {
 		err = dialError(network, address, err)
@@ -133,18 +177,18 @@ func (d *Dialer) dialName(ctx context.Context, t *loop.Task, network, address st
 }
 
 // dialAddr connects to one address, for at most limit if that is not zero.
-func dialAddr(ctx context.Context, t *loop.Task, network string, local, a net.Addr, limit time.Duration) (*Conn, error) {
-	e, err := connect(ctx, t, network, local, a, limit)
+func dialAddr(ctx context.Context, t *loop.Task, network string, a net.Addr, o poll.ConnectOptions, limit time.Duration) (*Conn, error) {
+	e, err := connect(ctx, t, network, a, o, limit)
 	if err != nil {
-		return nil, &net.OpError{Op: "dial", Net: network, Source: local, Addr: a, Err: err}
+		return nil, &net.OpError{Op: "dial", Net: network, Source: o.Local, Addr: a, Err: err}
 	}
 	return newConn(coreOf(t).runtime, e), nil
 }
 
 // connect makes one connection.
-func connect(ctx context.Context, t *loop.Task, network string, local, remote net.Addr, limit time.Duration) (poll.Endpoint, error) {
+func connect(ctx context.Context, t *loop.Task, network string, remote net.Addr, o poll.ConnectOptions, limit time.Duration) (poll.Endpoint, error) {
 	l := t.Loop()
-	e, err := l.Poller().Connect(network, local, remote)
+	e, err := l.Poller().Connect(network, remote, o)
 	if err != nil {
 		return nil, err
 	}

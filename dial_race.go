@@ -48,7 +48,7 @@ func (r *race) Abort(*loop.Task, loop.Reason, error) loop.Verdict {
 
 // dialRace connects to the first of addrs that answers; with a negative delay,
 // one after the other.
-func dialRace(ctx context.Context, t *loop.Task, network string, local net.Addr, addrs []net.Addr, delay time.Duration) (*Conn, error) {
+func dialRace(ctx context.Context, t *loop.Task, network string, addrs []net.Addr, o poll.ConnectOptions, delay time.Duration) (*Conn, error) {
 	l := t.Loop()
 	r := &race{task: t, attempts: make([]attempt, len(addrs))}
 	r.timer.Init(r)
@@ -63,7 +63,7 @@ func dialRace(ctx context.Context, t *loop.Task, network string, local net.Addr,
 		}
 		if r.begun < len(addrs) && (failed || r.running == 0 || l.Now() >= next) {
 			switch next = forever; {
-			case !r.begin(l, network, local):
+			case !r.begin(l, network, o):
 				next = 0 // it has failed
 			case delay >= 0:
 				next = l.Now().Add(delay)
@@ -71,22 +71,22 @@ func dialRace(ctx context.Context, t *loop.Task, network string, local net.Addr,
 			continue // it may be over already
 		}
 		if r.running == 0 {
-			return nil, r.errors(network, local)
+			return nil, r.errors(network, o.Local)
 		}
 		if r.begun < len(addrs) && next != forever {
 			l.StartTimer(&r.timer, next)
 		}
 		if err := r.wait(ctx); err != nil {
-			return nil, errors.Join(err, r.errors(network, local))
+			return nil, errors.Join(err, r.errors(network, o.Local))
 		}
 	}
 }
 
 // begin begins the next attempt. It returns false if that has failed already.
-func (r *race) begin(l *loop.Loop, network string, local net.Addr) bool {
+func (r *race) begin(l *loop.Loop, network string, o poll.ConnectOptions) bool {
 	a := &r.attempts[r.begun]
 	r.begun++
-	e, err := l.Poller().Connect(network, local, a.addr)
+	e, err := l.Poller().Connect(network, a.addr, o)
 	if err != nil {
 		a.err = err
 		return false

@@ -34,13 +34,13 @@ type beginning struct {
 	at time.Duration
 }
 
-func (p *plannedPoller) Connect(network string, local, remote net.Addr) (poll.Endpoint, error) {
+func (p *plannedPoller) Connect(network string, remote net.Addr, o poll.ConnectOptions) (poll.Endpoint, error) {
 	ip := remote.(*net.TCPAddr).IP.String()
 	p.begun = append(p.begun, beginning{ip, now()})
 	b, ok := p.plan[ip]
 	switch {
 	case !ok:
-		return p.Poller.Connect(network, local, remote)
+		return p.Poller.Connect(network, remote, o)
 	case b.now:
 		return nil, b.err
 	}

@@ -34,6 +34,15 @@ type ListenConfig struct {
 	// ReusePort lets several sockets listen on one address, among which the
 	// system spreads the connections: SO_REUSEPORT, socket(7).
 	ReusePort bool
+	// Backlog is how many connections may wait for being accepted, listen(2).
+	// Zero: 4096, or what the system allows, which bounds it. Systems other
+	// than Linux may not take it.
+	Backlog int
+	// KeepAlive and KeepAliveConfig are for the connections; see [Dialer].
+	KeepAlive       time.Duration
+	KeepAliveConfig net.KeepAliveConfig
+	// Control, if not nil, is called with the socket before it is bound.
+	Control ControlFunc
 }
 
 // Listen listens on network (tcp, tcp4, tcp6 or unix) and address, as net.Listen
@@ -60,7 +69,10 @@ func (cfg *ListenConfig) Listen(ctx context.Context, network, address string) (*
 			address = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	pl, err := r.k.Poller().Listen(network, address, cfg.ReusePort)
+	pl, err := r.k.Poller().Listen(network, address, poll.ListenOptions{
+		ReusePort: cfg.ReusePort, Backlog: cfg.Backlog, Control: cfg.Control.within(ctx),
+		KeepAlive: keepAlive(cfg.KeepAlive, cfg.KeepAliveConfig),
+	})
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: pathInUse(network, address, err)}
 	}

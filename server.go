@@ -49,6 +49,7 @@ type serverOptions struct {
 	lazy    bool
 	spread  bool
 	onError func(c *Conn, err error)
+	listen  ListenConfig
 }
 
 // WithMaxConnections bounds the connections of each loop. While there are so many,
@@ -66,6 +67,11 @@ func WithLazyStart() ServerOption { return func(o *serverOptions) { o.lazy = tru
 // WithSpread has [Server.Serve] hand accepted connections in turn to all loops of
 // the run (see [WithLoops]). Without it they stay on the listener's.
 func WithSpread() ServerOption { return func(o *serverOptions) { o.spread = true } }
+
+// WithListenConfig says how [Server.ListenAndServe] listens.
+func WithListenConfig(cfg ListenConfig) ServerOption {
+	return func(o *serverOptions) { o.listen = cfg }
+}
 
 // WithErrorHandler has f told of handlers' errors and panics, on the connection's
 // loop. It replaces the loop's exception handler. F must not park.
@@ -137,7 +143,9 @@ func (s *Server) ListenAndServe(ctx context.Context, network, address string, re
 		return fmt.Errorf("serve %s: %w", address, ErrNotTask)
 	}
 	loops := l.Loops()
-	cfg := ListenConfig{ReusePort: len(loops) > 1 && network != "unix"}
+	each := len(loops) > 1 && network != "unix"
+	cfg := s.o.listen
+	cfg.ReusePort = cfg.ReusePort || each
 	ln, err := cfg.Listen(ctx, network, address)
 	if err != nil {
 		return err
@@ -145,7 +153,7 @@ func (s *Server) ListenAndServe(ctx context.Context, network, address string, re
 	if ready == nil {
 		ready = func(net.Addr) {}
 	}
-	if !cfg.ReusePort {
+	if !each {
 		ready(ln.Addr())
 		if len(loops) > 1 {
 			defer ln.Close()

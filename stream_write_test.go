@@ -20,8 +20,8 @@ type writeCounter struct {
 	writes int
 }
 
-func (p *writeCounter) Connect(network string, local, remote net.Addr) (poll.Endpoint, error) {
-	e, err := p.Poller.Connect(network, local, remote)
+func (p *writeCounter) Connect(network string, remote net.Addr, o poll.ConnectOptions) (poll.Endpoint, error) {
+	e, err := p.Poller.Connect(network, remote, o)
 	if err != nil {
 		return nil, err
 	}

@@ -17,11 +17,13 @@ type fakePoller struct {
 var errNoIO = errors.New("no I/O in this test")
 
 func (fakePoller) Name() string { return "fake" }
-func (fakePoller) Connect(string, net.Addr, net.Addr) (poll.Endpoint, error) {
+func (fakePoller) Connect(string, net.Addr, poll.ConnectOptions) (poll.Endpoint, error) {
 	return nil, errNoIO
 }
-func (fakePoller) Listen(string, string, bool) (poll.Listener, error) { return nil, errNoIO }
-func (fakePoller) Adopt(net.Conn) (poll.Endpoint, error)              { return nil, errNoIO }
-func (fakePoller) Open(*os.File) (poll.Endpoint, error)               { return nil, errNoIO }
-func (fakePoller) Receive(poll.Handover) (poll.Endpoint, error)       { return nil, errNoIO }
-func (fakePoller) Close() error                                       { return nil }
+func (fakePoller) Listen(string, string, poll.ListenOptions) (poll.Listener, error) {
+	return nil, errNoIO
+}
+func (fakePoller) Adopt(net.Conn) (poll.Endpoint, error)        { return nil, errNoIO }
+func (fakePoller) Open(*os.File) (poll.Endpoint, error)         { return nil, errNoIO }
+func (fakePoller) Receive(poll.Handover) (poll.Endpoint, error) { return nil, errNoIO }
+func (fakePoller) Close() error                                 { return nil }

@@ -82,14 +82,13 @@ type Poller interface {
 	Wake()
 
 	// Connect makes an endpoint and begins to connect it; network is tcp,
-	// tcp4, tcp6 or unix, local may be nil. The connection is collected with
-	// Endpoint.Connected, also when this call could finish at once.
-	Connect(network string, local, remote net.Addr) (Endpoint, error)
+	// tcp4, tcp6 or unix. The connection is collected with Endpoint.Connected,
+	// also when this call could finish at once.
+	Connect(network string, remote net.Addr, o ConnectOptions) (Endpoint, error)
 
-	// Listen makes a listening endpoint, with SO_REUSEADDR (tcp), and with
-	// SO_REUSEPORT if reusePort. Address is host:port with a literal IP or no
-	// host, or a path.
-	Listen(network, address string, reusePort bool) (Listener, error)
+	// Listen makes a listening endpoint, with SO_REUSEADDR (tcp). Address is
+	// host:port with a literal IP or no host, or a path.
+	Listen(network, address string, o ListenOptions) (Listener, error)
 
 	// Adopt takes over an open connection: the descriptor is duplicated and c
 	// closed, or c itself is kept. On an error c is untouched.

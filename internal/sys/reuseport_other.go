@@ -12,3 +12,8 @@ import (
 func SetReusePort(uintptr) error {
 	return fmt.Errorf("setsockopt SO_REUSEPORT: %w", errors.ErrUnsupported)
 }
+
+// Relisten gives a listening socket another backlog. Not every system takes it.
+func Relisten(uintptr, int) error {
+	return fmt.Errorf("listen again: %w", errors.ErrUnsupported)
+}

@@ -13,3 +13,8 @@ import (
 func SetReusePort(fd uintptr) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 }
+
+// Relisten gives a listening socket another backlog. Not every system takes it.
+func Relisten(fd uintptr, backlog int) error {
+	return os.NewSyscallError("listen", unix.Listen(int(fd), backlog))
+}

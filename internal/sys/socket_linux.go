@@ -10,12 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The backlog that listen is asked for. The kernel clips it to net.core.somaxconn.
+// The backlog that listen is asked for by default. The kernel clips it to
+// net.core.somaxconn.
 const backlog = 4096
 
+// ListenOptions are those of [Listen]. Prepare, if not nil, is called before the socket
+// is bound, with its network (tcp4, tcp6 or unix).
+type ListenOptions struct {
+	ReusePort bool
+	Backlog   int // 0: the default
+	KeepAlive *net.KeepAliveConfig
+	Prepare   func(fd int, network, address string) error
+}
+
 // Socket makes a stream socket that is non-blocking and closed on exec. A TCP socket
-// is set as package net sets its connections: Nagle's delay is off, and keep-alive on.
-func Socket(family int) (fd int, err error) {
+// is set as package net sets its connections: Nagle's delay is off, and keep-alive on
+// unless keepAlive says otherwise.
+func Socket(family int, keepAlive *net.KeepAliveConfig) (fd int, err error) {
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
@@ -23,7 +34,11 @@ func Socket(family int) (fd int, err error) {
 	if family != Unix {
 		// A listener's connections inherit all of them.
 		err := SetNoDelay(fd, true)
-		if err == nil {
+		switch {
+		case err != nil:
+		case keepAlive != nil:
+			err = SetKeepAlive(fd, *keepAlive)
+		default:
 			err = SetKeepAlive(fd, net.KeepAliveConfig{Enable: true})
 		}
 		if err != nil {
@@ -76,32 +91,32 @@ func IsTCP(fd int) bool {
 // Listen makes a listening socket. Network is tcp, tcp4, tcp6 or unix; address is
 // host:port with a literal IP or no host, or a path. As in package net, tcp with
 // an unspecified IP or none takes IPv4 and IPv6 in one socket.
-func Listen(network, address string, reusePort bool) (fd int, err error) {
+func Listen(network, address string, o ListenOptions) (fd int, err error) {
 	if network == "unix" {
-		fd, err = Socket(Unix)
+		fd, err = Socket(Unix, nil)
 		if err != nil {
 			return -1, err
 		}
-		return listen(fd, &unix.SockaddrUnix{Name: address})
+		return listen(fd, &unix.SockaddrUnix{Name: address}, network, address, o)
 	}
 	ap, err := parseListen(network, address)
 	if err != nil {
 		return -1, err
 	}
 	if network == "tcp" && ap.Addr().IsUnspecified() {
-		fd, err := listenInet(Inet6, true, ap, reusePort)
+		fd, err := listenInet(Inet6, true, ap, o)
 		if err == nil {
 			return fd, nil
 		}
 		if errno := errnoOf(err); errno != unix.EAFNOSUPPORT && errno != unix.EADDRNOTAVAIL {
 			return -1, err
 		}
-		return listenInet(Inet4, false, ap, reusePort) // a system without IPv6
+		return listenInet(Inet4, false, ap, o) // a system without IPv6
 	}
 	if ap.Addr().Is4() {
-		return listenInet(Inet4, false, ap, reusePort)
+		return listenInet(Inet4, false, ap, o)
 	}
-	return listenInet(Inet6, false, ap, reusePort)
+	return listenInet(Inet6, false, ap, o)
 }
 
 func parseListen(network, address string) (netip.AddrPort, error) {
@@ -136,17 +151,17 @@ func parseListen(network, address string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(ip, uint16(port)), nil
 }
 
-func listenInet(family int, dual bool, ap netip.AddrPort, reusePort bool) (fd int, err error) {
+func listenInet(family int, dual bool, ap netip.AddrPort, o ListenOptions) (fd int, err error) {
 	sa, err := InetSockaddr(family, ap)
 	if err != nil {
 		return -1, err
 	}
-	fd, err = Socket(family)
+	fd, err = Socket(family, o.KeepAlive)
 	if err != nil {
 		return -1, err
 	}
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err == nil && reusePort {
+	if err == nil && o.ReusePort {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	if err == nil && family == Inet6 {
@@ -160,13 +175,31 @@ func listenInet(family int, dual bool, ap netip.AddrPort, reusePort bool) (fd in
 		Close(fd)
 		return -1, os.NewSyscallError("setsockopt", err)
 	}
-	return listen(fd, sa)
+	return listen(fd, sa, InetNetwork(family), ap.String(), o)
 }
 
-func listen(fd int, sa unix.Sockaddr) (int, error) {
-	err := Bind(fd, sa)
+// InetNetwork names a family as a network of TCP.
+func InetNetwork(family int) string {
+	if family == Inet4 {
+		return "tcp4"
+	}
+	return "tcp6"
+}
+
+func listen(fd int, sa unix.Sockaddr, network, address string, o ListenOptions) (int, error) {
+	var err error
+	if o.Prepare != nil {
+		err = o.Prepare(fd, network, address)
+	}
 	if err == nil {
-		err = os.NewSyscallError("listen", unix.Listen(fd, backlog))
+		err = Bind(fd, sa)
+	}
+	if err == nil {
+		n := o.Backlog
+		if n <= 0 {
+			n = backlog
+		}
+		err = os.NewSyscallError("listen", unix.Listen(fd, n))
 	}
 	if err != nil {
 		Close(fd)

@@ -188,7 +188,7 @@ func TestListenChoosesFamily(t *testing.T) {
 		{"tcp", "127.0.0.1:no-such-service", "error"},
 		{"udp", "127.0.0.1:0", "error"},
 	} {
-		fd, err := Listen(test.network, test.address, false)
+		fd, err := Listen(test.network, test.address, ListenOptions{})
 		if err != nil {
 			if test.want != "error" {
 				t.Errorf("%s %s: %v", test.network, test.address, err)
@@ -205,7 +205,7 @@ func TestListenChoosesFamily(t *testing.T) {
 
 func TestAcceptTellsPeer(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
-		l, err := Listen("tcp", address, true)
+		l, err := Listen("tcp", address, ListenOptions{ReusePort: true})
 		if err != nil {
 			t.Logf("%s: %v", address, err) // no IPv6 here
 			continue

@@ -440,7 +440,7 @@ func BenchmarkAccept(b *testing.B) {
 	op := &poll.Op{Owner: quiet{}}
 	b.ReportAllocs()
 	for b.Loop() {
-		e, err := r.P.Connect("unix", nil, l.Addr())
+		e, err := r.P.Connect("unix", l.Addr(), poll.ConnectOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -19,8 +19,14 @@ type listener struct {
 
 // Listen implements [poll.Poller]. The backlog is 4096, or what the system allows. A
 // Unix socket's path is removed by Close, unless the listener was detached.
-func (p *Poller) Listen(network, address string, reusePort bool) (poll.Listener, error) {
-	fd, err := sys.Listen(network, address, reusePort)
+func (p *Poller) Listen(network, address string, o poll.ListenOptions) (poll.Listener, error) {
+	so := sys.ListenOptions{ReusePort: o.ReusePort, Backlog: o.Backlog, KeepAlive: o.KeepAlive}
+	if o.Control != nil {
+		so.Prepare = func(fd int, network, address string) error {
+			return o.Control(network, address, rawSocket(fd))
+		}
+	}
+	fd, err := sys.Listen(network, address, so)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}

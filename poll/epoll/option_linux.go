@@ -90,3 +90,22 @@ func (o options) SetWriteBuffer(bytes int) error {
 	}
 	return sys.SetWriteBuffer(uintptr(o.e.fd), bytes)
 }
+
+// A rawSocket is a descriptor for a [poll.ControlFunc].
+type rawSocket int
+
+// Control implements [syscall.RawConn].
+func (s rawSocket) Control(fn func(fd uintptr)) error {
+	fn(uintptr(s))
+	return nil
+}
+
+// Read implements [syscall.RawConn]: there is nothing yet.
+func (s rawSocket) Read(func(fd uintptr) bool) error {
+	return fmt.Errorf("read a socket that is being made: %w", poll.ErrUnsupported)
+}
+
+// Write implements [syscall.RawConn].
+func (s rawSocket) Write(func(fd uintptr) bool) error {
+	return fmt.Errorf("write to a socket that is being made: %w", poll.ErrUnsupported)
+}

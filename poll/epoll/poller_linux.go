@@ -130,19 +130,29 @@ func (p *Poller) Wake() {
 
 // Connect implements [poll.Poller]. What connect(2) says at once, Connected
 // reports; an error here means that there was no socket or no such local address.
-func (p *Poller) Connect(network string, local, remote net.Addr) (poll.Endpoint, error) {
+func (p *Poller) Connect(network string, remote net.Addr, o poll.ConnectOptions) (poll.Endpoint, error) {
 	family, sa, err := sys.Sockaddr(network, remote)
 	if err != nil {
 		return nil, fmt.Errorf("connect %v: %w", remote, err)
 	}
-	fd, err := sys.Socket(family)
+	fd, err := sys.Socket(family, o.KeepAlive)
 	if err != nil {
 		return nil, fmt.Errorf("connect %v: %w", remote, err)
 	}
-	if local != nil {
-		if err := bind(fd, network, family, local); err != nil {
+	if o.Control != nil {
+		name := network
+		if family != sys.Unix {
+			name = sys.InetNetwork(family)
+		}
+		if err := o.Control(name, remote.String(), rawSocket(fd)); err != nil {
 			sys.Close(fd)
-			return nil, fmt.Errorf("connect %v: bind %v: %w", remote, local, err)
+			return nil, fmt.Errorf("connect %v: %w", remote, err)
+		}
+	}
+	if o.Local != nil {
+		if err := bind(fd, network, family, o.Local); err != nil {
+			sys.Close(fd)
+			return nil, fmt.Errorf("connect %v: bind %v: %w", remote, o.Local, err)
 		}
 	}
 	e := &endpoint{watch: watch{p: p, fd: int32(fd)}}

@@ -94,7 +94,7 @@ func testConnectUnknownNetwork(r *Rig) {
 	if _, err := r.Connect("tcp6", nil, addr); err == nil {
 		r.Error("connected to an IPv4 address by tcp6")
 	}
-	if _, err := r.P.Listen("udp", "127.0.0.1:0", false); err == nil {
+	if _, err := r.P.Listen("udp", "127.0.0.1:0", poll.ListenOptions{}); err == nil {
 		r.Error("listening at udp")
 	}
 }
@@ -102,7 +102,7 @@ func testConnectUnknownNetwork(r *Rig) {
 func testConnectClosedUnderway(r *Rig) {
 	l := r.Listen("tcp")
 	for range 20 {
-		e, err := r.P.Connect("tcp", nil, l.Addr())
+		e, err := r.P.Connect("tcp", l.Addr(), poll.ConnectOptions{})
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func testConnectClosedUnderway(r *Rig) {
 }
 
 func testListenAny(r *Rig) {
-	l, err := r.P.Listen("tcp", ":0", false)
+	l, err := r.P.Listen("tcp", ":0", poll.ListenOptions{})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func testListenAny(r *Rig) {
 func testListenInUse(r *Rig) {
 	l := r.Listen("tcp")
 	defer r.Close(l)
-	if l2, err := r.P.Listen("tcp", l.Addr().String(), false); err == nil {
+	if l2, err := r.P.Listen("tcp", l.Addr().String(), poll.ListenOptions{}); err == nil {
 		r.Close(l2)
 		r.Error("two listeners at one address")
 	} else if !strings.HasPrefix(err.Error(), "listen "+l.Addr().String()) {
@@ -157,11 +157,11 @@ func testListenReusePort(r *Rig) {
 	if runtime.GOOS == "windows" {
 		r.Skip("no SO_REUSEPORT")
 	}
-	l, err := r.P.Listen("tcp", "127.0.0.1:0", true)
+	l, err := r.P.Listen("tcp", "127.0.0.1:0", poll.ListenOptions{ReusePort: true})
 	if err != nil {
 		r.Fatal(err)
 	}
-	l2, err := r.P.Listen("tcp", l.Addr().String(), true)
+	l2, err := r.P.Listen("tcp", l.Addr().String(), poll.ListenOptions{ReusePort: true})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func testListenReusePort(r *Rig) {
 
 func testListenBadAddress(r *Rig) {
 	for _, address := range []string{"", "127.0.0.1", "127.0.0.1:99999", "[::1:0", "localhost:0"} {
-		if l, err := r.P.Listen("tcp", address, false); err == nil {
+		if l, err := r.P.Listen("tcp", address, poll.ListenOptions{}); err == nil {
 			r.Close(l)
 			r.Errorf("listening at %q", address)
 		}

@@ -172,7 +172,7 @@ func testReleaseErrors(r *Rig) {
 	r.Close(h, b)
 
 	l := r.Listen("tcp")
-	e, err := r.P.Connect("tcp", nil, l.Addr())
+	e, err := r.P.Connect("tcp", l.Addr(), poll.ConnectOptions{})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -38,6 +38,8 @@ func Run(t *testing.T, newPoller func() (poll.Poller, error)) {
 		{"connect-no-such-path", testConnectNoSuchPath},
 		{"connect-unknown-network", testConnectUnknownNetwork},
 		{"connect-closed-underway", testConnectClosedUnderway},
+		{"control", testControl},
+		{"control-fails", testControlFails},
 		{"listen-any-takes-both-families", testListenAny},
 		{"listen-in-use", testListenInUse},
 		{"listen-reuse-port", testListenReusePort},
@@ -309,7 +311,7 @@ func (r *Rig) Listen(network string) poll.Listener {
 	case "unix":
 		address = filepath.Join(r.TempDir(), "s")
 	}
-	l, err := r.P.Listen(network, address, false)
+	l, err := r.P.Listen(network, address, poll.ListenOptions{})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -319,7 +321,7 @@ func (r *Rig) Listen(network string) poll.Listener {
 // Connect connects to an address.
 func (r *Rig) Connect(network string, local, remote net.Addr) (poll.Endpoint, error) {
 	r.Helper()
-	e, err := r.P.Connect(network, local, remote)
+	e, err := r.P.Connect(network, remote, poll.ConnectOptions{Local: local})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rondo-go/rondo/poll"
 )
@@ -33,7 +34,7 @@ type dial struct {
 
 // Connect implements [poll.Poller]. All errors but that of an unknown network are
 // reported by Connected.
-func (p *Poller) Connect(network string, local, remote net.Addr) (poll.Endpoint, error) {
+func (p *Poller) Connect(network string, remote net.Addr, o poll.ConnectOptions) (poll.Endpoint, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
 	default:
@@ -44,13 +45,14 @@ func (p *Poller) Connect(network string, local, remote net.Addr) (poll.Endpoint,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &endpoint{p: p, dial: &dial{cancel: cancel}, remote: remote}
-	go e.dial.run(ctx, network, local, remote, func() { p.complete(&e.w) })
+	go e.dial.run(ctx, network, remote, o, func() { p.complete(&e.w) })
 	return e, nil
 }
 
 // run is the goroutine of a dial.
-func (d *dial) run(ctx context.Context, network string, local, remote net.Addr, done func()) {
-	dialer := net.Dialer{LocalAddr: local}
+func (d *dial) run(ctx context.Context, network string, remote net.Addr, o poll.ConnectOptions, done func()) {
+	dialer := net.Dialer{LocalAddr: o.Local, Control: o.Control}
+	dialer.KeepAlive, dialer.KeepAliveConfig = keepAlive(o.KeepAlive)
 	conn, err := dialer.DialContext(ctx, network, remote.String())
 	d.cancel()
 	if err == nil && selfConnected(conn) {
@@ -75,6 +77,17 @@ func selfConnected(c net.Conn) bool {
 	}
 	r, ok := c.RemoteAddr().(*net.TCPAddr)
 	return ok && l.Port == r.Port && l.IP.Equal(r.IP)
+}
+
+// keepAlive is an option as package net has it.
+func keepAlive(c *net.KeepAliveConfig) (time.Duration, net.KeepAliveConfig) {
+	switch {
+	case c == nil:
+		return 0, net.KeepAliveConfig{}
+	case !c.Enable:
+		return -1, net.KeepAliveConfig{}
+	}
+	return 0, *c
 }
 
 func (d *dial) abandon() {

@@ -36,8 +36,8 @@ type backlog struct {
 }
 
 // Listen implements [poll.Poller].
-func (p *Poller) Listen(network, address string, reusePort bool) (poll.Listener, error) {
-	ln, err := listen(network, address, reusePort)
+func (p *Poller) Listen(network, address string, o poll.ListenOptions) (poll.Listener, error) {
+	ln, err := listen(network, address, o)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
@@ -46,8 +46,9 @@ func (p *Poller) Listen(network, address string, reusePort bool) (poll.Listener,
 	return l, nil
 }
 
-func listen(network, address string, reusePort bool) (net.Listener, error) {
-	var lc net.ListenConfig
+func listen(network, address string, o poll.ListenOptions) (net.Listener, error) {
+	lc := net.ListenConfig{Control: o.Control}
+	lc.KeepAlive, lc.KeepAliveConfig = keepAlive(o.KeepAlive)
 	switch network {
 	case "unix":
 	case "tcp", "tcp4", "tcp6":
@@ -58,14 +59,33 @@ func listen(network, address string, reusePort bool) (net.Listener, error) {
 		if _, err := netip.ParseAddr(host); err != nil && host != "" {
 			return nil, &net.AddrError{Err: "not a literal IP address", Addr: host}
 		}
-		if reusePort {
-			lc.Control = setReusePort
+		if o.ReusePort {
+			lc.Control = func(network, address string, c syscall.RawConn) error {
+				err := setReusePort(network, address, c)
+				if err == nil && o.Control != nil {
+					err = o.Control(network, address, c)
+				}
+				return err
+			}
 		}
 	default:
 		return nil, fmt.Errorf("network %s: %w", network, poll.ErrUnsupported)
 	}
 	ln, err := lc.Listen(context.Background(), network, address)
+	if err == nil && o.Backlog > 0 {
+		setBacklog(ln, o.Backlog)
+	}
 	return ln, cause(err)
+}
+
+// setBacklog asks for another backlog than package net did. Where the system does not
+// grant it, the listener keeps its own.
+func setBacklog(ln net.Listener, n int) {
+	if sc, ok := ln.(syscall.Conn); ok {
+		if rc, err := sc.SyscallConn(); err == nil {
+			rc.Control(func(fd uintptr) { sys.Relisten(fd, n) })
+		}
+	}
 }
 
 func setReusePort(_, _ string, c syscall.RawConn) error {

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rondo-go/rondo/poll"
 	"github.com/rondo-go/rondo/poll/polltest"
 )
 
@@ -183,7 +184,7 @@ func TestDialClosesWhatNobodyWants(t *testing.T) {
 	defer ln.Close()
 	told := false
 	d := &dial{cancel: func() {}, abandoned: true}
-	d.run(context.Background(), "tcp", nil, ln.Addr(), func() { told = true })
+	d.run(context.Background(), "tcp", ln.Addr(), poll.ConnectOptions{}, func() { told = true })
 	c, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)

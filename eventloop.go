@@ -24,6 +24,8 @@ type Loop struct {
 	scratch    []byte               // of BorrowAtMost
 	watched    []*watched           // on the virtual clock
 	failures   []*core              // failed tasks whose errors nobody has seen yet
+	sweeping   bool                 // failures will be looked through soon
+	abroad     abroad               // who waits elsewhere
 	datagram   []byte               // shared by the transports, nil until one receives
 	watches    map[uintptr]*fdWatch // of the program's descriptors
 	generators openGenerators
@@ -197,29 +199,45 @@ func (l *Loop) cancelAll() error {
 	return nil
 }
 
-// failed notes a task that ended with an error.
+// failed notes a task that ended with an error. Those that nobody wants are told of
+// when there are many, to keep memory bounded; not at once, since who awaits one has its
+// error in the next iteration.
 func (l *Loop) failed(c *core) {
-	const most = 256
-	if len(l.failures) == most {
-		kept := l.failures[:0]
-		for _, f := range l.failures {
-			if !f.retrieved {
-				kept = append(kept, f)
-			}
-		}
-		clear(l.failures[len(kept):])
-		l.failures = kept
-		if len(kept) > most/2 { // keep memory bounded: say it now
-			l.report()
+	l.failures = append(l.failures, c)
+	if len(l.failures) < mostFailures || l.sweeping {
+		return
+	}
+	l.sweeping = true
+	last, next := new(loop.Handle), new(loop.Handle)
+	last.Init(loop.Func(l.sweep))
+	next.Init(loop.Func(func() { l.k.Schedule(last) }))
+	l.k.Schedule(next)
+}
+
+// mostFailures is how many failed tasks are kept before they are looked through.
+const mostFailures = 256
+
+// sweep drops the failures that somebody has seen, and reports what is left if that is
+// much.
+func (l *Loop) sweep() {
+	l.sweeping = false
+	kept := l.failures[:0]
+	for _, c := range l.failures {
+		if !c.retrieved {
+			kept = append(kept, c)
 		}
 	}
-	l.failures = append(l.failures, c)
+	clear(l.failures[len(kept):])
+	l.failures = kept
+	if len(kept) > mostFailures/2 {
+		l.report()
+	}
 }
 
 // report tells of the errors of failed tasks that nobody has seen.
 func (l *Loop) report() {
 	for _, c := range l.failures {
-		if !c.retrieved {
+		if !c.retrieved && !l.abroad.awaits(c) {
 			l.handler(Report{
 				Kind: ReportError, Message: "a task's error was never retrieved",
 				Err: c.err, Task: c.label(), Site: c.site().String(),

@@ -309,7 +309,7 @@ func (x *Task[T]) Await(ctx context.Context) (T, error) {
 	c := &x.core
 	here, t := locate(ctx)
 	if here != c.k.Loop() {
-		err := c.awaitElsewhere(ctx, here, t)
+		err := c.awaitAbroad(ctx, here, t)
 		if err == nil {
 			return x.value, x.err
 		}
@@ -367,48 +367,6 @@ func message(err error) string {
 		return ce.Message
 	}
 	return ""
-}
-
-// awaitElsewhere waits for a task of another loop than the caller's, if the
-// caller has one: that loop tells when the task is done.
-func (c *core) awaitElsewhere(ctx context.Context, here *loop.Loop, t *loop.Task) error {
-	if here != nil && t == nil {
-		return ErrNotTask
-	}
-	told := make(chan struct{})
-	wake := new(loop.Handle)
-	wake.Init(loop.Func(func() { t.Unpark() }))
-	tell := new(loop.Handle)
-	tell.Init(loop.Func(func() {
-		c.retrieved = true
-		close(told)
-		if t != nil {
-			here.Post(wake)
-		}
-	}))
-	ask := new(loop.Handle)
-	ask.Init(loop.Func(func() { c.k.Done.Add(c.k.Loop(), tell) }))
-	if c.k.Loop().Post(ask) != nil {
-		return nil // its loop is closed, and so it is done
-	}
-	if t == nil {
-		select {
-		case <-told:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	for {
-		select {
-		case <-told:
-			return nil
-		default:
-		}
-		if err := park(ctx, t, loop.AbortFunc(wake.Cancel)); err != nil {
-			return err
-		}
-	}
 }
 
 // CurrentTask returns the task that runs here, or nil.

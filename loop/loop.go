@@ -68,6 +68,7 @@ type Loop struct {
 	mu       sync.Mutex // guards inbox and requests, and changes of running
 	inbox    []*Handle
 	requests []*Lock // that are wanted by others
+	over     chan struct{}
 }
 
 // Errors of a loop's life cycle.
@@ -102,7 +103,7 @@ type Options struct {
 
 // New makes a loop. It may be called on any goroutine.
 func New(o Options) *Loop {
-	l := &Loop{poller: o.Poller, virtual: o.Virtual, exitIdle: o.ExitIdle, onPanic: o.OnPanic, onJump: o.BeforeJump, epoch: time.Now(), debug: newDebugger(o.Debug)}
+	l := &Loop{poller: o.Poller, virtual: o.Virtual, exitIdle: o.ExitIdle, onPanic: o.OnPanic, onJump: o.BeforeJump, epoch: time.Now(), debug: newDebugger(o.Debug), over: make(chan struct{})}
 	if l.onPanic == nil {
 		l.onPanic = func(error) {}
 	}
@@ -123,6 +124,9 @@ func (l *Loop) Running() bool { return l.running.Load() }
 
 // Closed says whether the loop is closed. It may be called from any goroutine.
 func (l *Loop) Closed() bool { return l.closed.Load() }
+
+// Over is closed when Close is done: no task runs any more.
+func (l *Loop) Over() <-chan struct{} { return l.over }
 
 // Tasks returns the tasks that are not done, in no order.
 func (l *Loop) Tasks() []*Task { return append([]*Task(nil), l.tasks...) }
@@ -205,6 +209,7 @@ func (l *Loop) Close() error {
 	if again {
 		return nil
 	}
+	defer close(l.over)
 	if len(l.tasks) > 0 || rest > 0 || l.ready.len > 0 {
 		l.mu.Lock()
 		l.running.Store(true)
@@ -214,13 +219,17 @@ func (l *Loop) Close() error {
 			l.running.Store(false)
 			return err
 		}
-		for round := 0; round == 0 || len(l.tasks) > 0 && round < 1000; round++ {
+		// One round more than there are tasks is for those who wait for them.
+		for round, quiet := 0, 0; quiet < 2 && round < 1000; round++ {
 			for _, t := range l.Tasks() {
 				l.expel(t)
 			}
 			l.stopping = false
 			l.CallSoon(Func(l.Stop))
 			l.run()
+			if quiet++; len(l.tasks) > 0 {
+				quiet = 0
+			}
 		}
 		leave()
 	}

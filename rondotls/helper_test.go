@@ -58,7 +58,7 @@ func startLoop(t testing.TB) *rondo.Loop {
 			started <- rondo.RunningLoop()
 			_, err := stop.Await(ctx)
 			return err
-		}, rondo.WithoutSignals(), rondo.WithExceptionHandler(func(rondo.Report) {}))
+		}, rondo.WithoutSignals(), rondo.WithExceptionHandler(func(r rondo.Report) { t.Errorf("report: %+v", r) }))
 		if err != nil {
 			t.Errorf("the loop: %v", err)
 		}

@@ -82,10 +82,15 @@ func (l *Loop) callback(fn func()) *loop.Handle {
 	return callback(l.k, t, fn)
 }
 
-// CallSoonThreadsafe is [Loop.CallSoon] for any goroutine: it wakes the loop. The
-// error is [ErrClosed] if the loop is closed; fn is not called then.
+// CallSoonThreadsafe is [Loop.CallSoon] for any goroutine: it wakes the loop. From a
+// task or callback of any loop, fn takes the context variables along. The error is
+// [ErrClosed] if the loop is closed; fn is not called then.
 func (l *Loop) CallSoonThreadsafe(fn func()) error {
-	return l.k.Post(loop.NewCallback(loop.Func(fn)))
+	var call loop.Call = loop.Func(fn)
+	if vars := varsHere(); vars != nil && *vars != nil {
+		call = &contextCall{l, *vars, fn}
+	}
+	return l.k.Post(loop.NewCallback(call))
 }
 
 // CallLater has fn called after d; see [Loop.CallSoon].

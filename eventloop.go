@@ -263,6 +263,9 @@ func RunningLoop() *Loop {
 func SpawnThreadsafe[T any](ctx context.Context, l *Loop, fn func(context.Context) (T, error), opts ...TaskOption) (*Task[T], error) {
 	x := &Task[T]{fn: fn}
 	x.init(ctx, l.k, nil, (*taskBody[T])(x), opts)
+	if vars := varsHere(); vars != nil {
+		x.vars = *vars // of whichever loop
+	}
 	h := new(loop.Handle)
 	h.Init(loop.Func(func() { x.start(opts) }))
 	if err := l.k.Post(h); err != nil {

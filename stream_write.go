@@ -23,6 +23,7 @@ type streamWriter struct {
 	low, high int
 	paused    bool // above high, and not under low since
 	drainers  loop.WaitList
+	flushers  loop.WaitList // for an empty buffer
 
 	flushCall loop.Handle
 	scheduled bool
@@ -188,8 +189,11 @@ func (s *Stream) refill() {
 	s.out, s.pending, s.sent = s.pending, spare, 0
 }
 
-// drained wakes those that wait for the low mark, if it is reached.
+// drained wakes those that wait for the low mark, or for the end, if it is reached.
 func (s *Stream) drained() {
+	if s.Buffered() == 0 {
+		grantAll(&s.flushers, s.home.k)
+	}
 	if s.paused && s.Buffered() <= s.low {
 		s.paused = false
 		grantAll(&s.drainers, s.home.k)
@@ -203,6 +207,7 @@ func (s *Stream) fail(err error) {
 	}
 	s.pending, s.out, s.sent, s.paused = nil, nil, 0, false
 	grantAll(&s.drainers, s.home.k)
+	grantAll(&s.flushers, s.home.k)
 }
 
 // A writerTask writes what the socket did not take at once, and then ends or
@@ -319,6 +324,27 @@ func (s *Stream) Drain(ctx context.Context) error {
 	return s.writeErr
 }
 
+// WaitFlushed parks the task until all that was written is with the system. That is
+// seldom needed: before something else writes to the connection below, or to know
+// that the bytes are on their way. It is no more than that: the peer need not have
+// them. If the task is canceled, they go on leaving.
+//
+// Errors: that of a write; those of [Sleep].
+func (s *Stream) WaitFlushed(ctx context.Context) error {
+	if s.home == nil {
+		return nil
+	}
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	for s.writeErr == nil && s.Buffered() > 0 {
+		if err := s.wait(ctx, &s.flushers); err != nil {
+			return err
+		}
+	}
+	return s.writeErr
+}
+
 // wait parks the running task in list.
 func (s *Stream) wait(ctx context.Context, list *loop.WaitList) error {
 	t, err := taskFor(ctx)
@@ -412,12 +438,12 @@ func (s *Stream) finish(err error) {
 	grantAll(&s.waiters, s.home.k)
 }
 
-// Abort closes the connection now, and drops what is buffered. It does not park:
-// of a connection on top of another one (which says so with a method NetConn, as
-// TLS does), it closes the lowest.
+// Abort closes the connection now, and drops what is buffered, here and by the system:
+// a peer of TCP sees a reset, not an end. It does not park: of a connection on top of
+// another one (which says so with a method NetConn, as TLS does), it closes the lowest.
 func (s *Stream) Abort() error {
 	if s.home == nil {
-		return s.drop()
+		return s.reset()
 	}
 	if err := s.check(); err != nil {
 		return fmt.Errorf("abort stream: %w", err)
@@ -427,18 +453,30 @@ func (s *Stream) Abort() error {
 	}
 	s.closing = true
 	s.fail(fmt.Errorf("write stream: aborted: %w", net.ErrClosed))
-	err := s.drop()
+	err := s.reset()
 	s.finish(nil)
 	return err
 }
 
 // drop closes the lowest connection.
-func (s *Stream) drop() error {
+func (s *Stream) drop() error { return s.lowest().Close() }
+
+// reset is drop without a word to what the system has not sent yet.
+func (s *Stream) reset() error {
+	c := s.lowest()
+	if l, ok := c.(interface{ SetLinger(sec int) error }); ok {
+		l.SetLinger(0) // it fails for what has no resets, such as a Unix socket
+	}
+	return c.Close()
+}
+
+// lowest returns the connection below all others.
+func (s *Stream) lowest() net.Conn {
 	c := s.conn
 	for {
 		over, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
-			return c.Close()
+			return c
 		}
 		c = over.NetConn()
 	}

@@ -7,7 +7,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -277,4 +279,70 @@ func TestStreamOffTheLoop(t *testing.T) {
 		wantErr(t, "ReadByte on a goroutine", err, ErrNotTask)
 		return nil
 	})
+}
+
+func TestStreamWaitFlushedWaitsForAll(t *testing.T) {
+	streamPair(t, func(ctx context.Context, a, b *Stream) error {
+		wantErr(t, "WaitFlushed of nothing", a.WaitFlushed(ctx), nil)
+		a.WriteString("some")
+		wantErr(t, "WaitFlushed", a.WaitFlushed(ctx), nil)
+		if n := a.Buffered(); n > 0 {
+			t.Errorf("%d bytes after WaitFlushed", n)
+		}
+		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
+		a.Write(data)
+		// A canceled one stops nothing.
+		canceled := spawn(ctx, func(ctx context.Context) error { return a.WaitFlushed(ctx) })
+		waiting := spawn(ctx, func(ctx context.Context) error {
+			err := a.WaitFlushed(ctx)
+			if n := a.Buffered(); n > 0 {
+				t.Errorf("%d bytes after WaitFlushed", n)
+			}
+			return err
+		})
+		for range 5 {
+			Sleep(ctx, 0)
+		}
+		if waiting.Done() || a.Buffered() == 0 {
+			t.Error("16 MiB are with the system: nothing is tested")
+		}
+		canceled.Cancel("enough")
+		_, err := canceled.Await(ctx)
+		wantErr(t, "canceled WaitFlushed", err, context.Canceled)
+		got, err := b.ReadExactly(4 + len(data))
+		if err != nil || !bytes.Equal(got[4:], data) {
+			t.Errorf("%d bytes came, or others: %v", len(got), err)
+		}
+		_, err = waiting.Await(ctx)
+		wantErr(t, "WaitFlushed", err, nil)
+
+		a.Write(data)
+		waiting = spawn(ctx, func(ctx context.Context) error { return a.WaitFlushed(ctx) })
+		Sleep(ctx, 0)
+		a.Abort()
+		_, err = waiting.Await(ctx)
+		wantErr(t, "WaitFlushed of what is aborted", err, net.ErrClosed)
+		return nil
+	})
+}
+
+// The peer of a stream that is aborted sees a reset, also with much unsent.
+func TestStreamAbortResets(t *testing.T) {
+	for _, size := range []int{0, 10, 16 << 20} {
+		runMain(t, func(ctx context.Context) error {
+			c, other, err := peer(t, ctx)
+			if err != nil {
+				return err
+			}
+			s := NewStream(c)
+			s.Write(make([]byte, size))
+			Sleep(ctx, 0)
+			wantErr(t, "Abort", s.Abort(), nil)
+			_, err = ToThread(ctx, func() (int64, error) { return io.Copy(io.Discard, other) })
+			if !errors.Is(err, syscall.ECONNRESET) && runtime.GOOS != "windows" {
+				t.Errorf("with %d bytes written the peer sees %v", size, err)
+			}
+			return nil
+		})
+	}
 }

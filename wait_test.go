@@ -200,3 +200,48 @@ func TestOnDoneRunsInAnIterationOfItsOwn(t *testing.T) {
 		return nil
 	})
 }
+
+// Callbacks and tasks that another loop's task starts take its variables along.
+func TestVarGoesToOtherLoops(t *testing.T) {
+	var v Var[string]
+	v.Default = "default"
+	err := Run(func(ctx context.Context) error {
+		l := RunningLoop()
+		other := l.Loops()[1]
+		for _, to := range []*Loop{l, other} {
+			v.Set("set")
+			got := make(chan string, 2)
+			call := func() { got <- v.Get() }
+			if err := to.CallSoonThreadsafe(call); err != nil {
+				return err
+			}
+			v.Set("later")
+			Sleep(ctx, 0)
+			v.Set("set")
+			x, err := ToThread(ctx, func() (string, error) { return <-got, nil })
+			if x != "set" || err != nil {
+				t.Errorf("a callback got %q, %v", x, err)
+			}
+			task, err := SpawnThreadsafe(ctx, to, func(context.Context) (string, error) { return v.Get(), nil })
+			if err != nil {
+				return err
+			}
+			if x, err := task.Await(ctx); x != "set" || err != nil {
+				t.Errorf("a task got %q, %v", x, err)
+			}
+			// What they leave is gone.
+			to.CallSoonThreadsafe(func() { v.Set("left") })
+			_, err = ToThread(ctx, func() (int, error) { return 0, to.CallSoonThreadsafe(call) })
+			if err != nil {
+				return err
+			}
+			if x, err := ToThread(ctx, func() (string, error) { return <-got, nil }); x != "default" || err != nil {
+				t.Errorf("a callback from off the loop got %q, %v", x, err)
+			}
+		}
+		return nil
+	}, WithoutSignals(), WithLoops(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+}

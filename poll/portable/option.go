@@ -79,11 +79,27 @@ func (e *endpoint) Options() poll.Options {
 		return options{err: err}
 	}
 	if o, ok := e.s.conn.(poll.Options); ok {
-		return o
+		return lingering{o, e.s}
 	}
 	o := options{err: fmt.Errorf("option of %T: %w", e.s.conn, poll.ErrUnsupported)}
 	o.buffers, _ = e.s.conn.(buffered)
 	return o
+}
+
+// lingering are the options of a [net.TCPConn], whose close may drop what is unsent.
+type lingering struct {
+	poll.Options
+	s *socket
+}
+
+func (o lingering) SetLinger(sec int) error {
+	err := o.Options.SetLinger(sec)
+	if err == nil {
+		o.s.mu.Lock()
+		o.s.hard = sec == 0
+		o.s.mu.Unlock()
+	}
+	return err
 }
 
 // Options of a connection that is no [net.TCPConn].

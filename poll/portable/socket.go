@@ -70,6 +70,7 @@ type socket struct {
 	writing   bool  // a goroutine sends out
 	shut      bool  // the writing side is shut down, or will be behind out
 	lingering bool  // the poller waits for the goroutine
+	hard      bool  // closing drops what is unsent: SO_LINGER with 0
 }
 
 func newSocket(p *Poller, conn net.Conn, r, w *slot) *socket {
@@ -264,7 +265,7 @@ func (s *socket) release(waitFor bool) error {
 	if s.refs > 0 {
 		return nil
 	}
-	if s.writing {
+	if s.writing && !s.hard {
 		if waitFor && s.p != nil {
 			s.lingering = true
 			s.p.lingering.Add(1)

@@ -41,6 +41,7 @@ type serverH2 struct {
 
 	begun    bool      // the preface came, and our own settings are sent
 	spawned  bool      // streams have begun since the last park
+	readIn   uint64    // the loop's iteration as of the last read
 	filling  bool      // the task waits for a frame
 	ending   bool      // nobody reads any more
 	leaving  uint8     // see GOAWAY below
@@ -208,8 +209,8 @@ func (c *serverH2) begin() error {
 
 // wait waits for more of a frame. It lets others run before, and sees whether the connection is to rest.
 func (c *serverH2) wait() (rest bool, err error) {
-	if c.spawned {
-		c.spawned = false
+	if i := c.shard.kernel.Iteration(); c.spawned || i == c.readIn {
+		c.spawned = false // and who sends faster than it is served gets its turn, and no more
 		if err := c.task.Yield(); err != nil {
 			return false, err
 		}
@@ -242,6 +243,7 @@ func (c *serverH2) wait() (rest bool, err error) {
 			c.readBy = c.limit(s.limits.Header)
 		}
 	}
+	c.readIn = c.shard.kernel.Iteration()
 	return false, c.fill()
 }
 

@@ -74,7 +74,7 @@ func (c *serverH2) takeWindowUpdate(f *http2.WindowUpdateFrame) error {
 		if c.idle(f.StreamID) {
 			return &connError{http2.ErrCodeProtocol, "WINDOW_UPDATE of an idle stream"}
 		}
-		return c.useless()
+		return nil
 	}
 	if s.send.AddWindow(f.Increment) != nil {
 		return &streamError{f.StreamID, http2.ErrCodeFlowControl, "window too large"}
@@ -91,7 +91,7 @@ func (c *serverH2) takeReset(f *http2.RSTStreamFrame) error {
 		if c.idle(f.StreamID) {
 			return &connError{http2.ErrCodeProtocol, "RST_STREAM of an idle stream"}
 		}
-		return c.useless()
+		return nil
 	}
 	s.close(&resetError{f.ErrCode})
 	return c.wasted()

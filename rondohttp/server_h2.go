@@ -35,20 +35,19 @@ type serverH2 struct {
 
 	streams map[uint32]*serverStream // open, or half-closed
 	served  []*serverStream          // whose handlers have not returned: all of streams, and some that were reset
-	last    uint32                   // the highest stream of the client's
+	seen    uint32                   // the highest stream of the client's
+	last    uint32                   // the highest that was served or refused: all but for what came after the last GOAWAY
 	gone    []uint32                 // streams reset here of late, of which frames may be under way: a ring
 	goneAt  int
 
 	begun    bool      // the preface came, and our own settings are sent
-	spawned  bool      // streams have begun since the last park
-	readIn   uint64    // the loop's iteration as of the last read
 	filling  bool      // the task waits for a frame
 	ending   bool      // nobody reads any more
 	leaving  uint8     // see GOAWAY below
 	peerGone bool      // the peer has sent GOAWAY
 	readBy   loop.Time // until when what has begun must have come; 0 if nothing has
 	writeBy  loop.Time // until when something of what is queued must be sent
-	queued   int       // as of the last look
+	sent     int64     // as of the last look
 	askedAt  loop.Time // when our settings, or a ping, were sent; 0 after the answer
 	late     bool      // the shard has ended a read because of readBy
 	noise    int       // frames since noiseAt that are of no use
@@ -207,14 +206,8 @@ func (c *serverH2) begin() error {
 	}
 }
 
-// wait waits for more of a frame. It lets others run before, and sees whether the connection is to rest.
+// wait waits for more of a frame, unless the connection is to rest.
 func (c *serverH2) wait() (rest bool, err error) {
-	if i := c.shard.kernel.Iteration(); c.spawned || i == c.readIn {
-		c.spawned = false // and who sends faster than it is served gets its turn, and no more
-		if err := c.task.Yield(); err != nil {
-			return false, err
-		}
-	}
 	s := c.shard.server
 	if s.closing.Load() || c.peerGone {
 		c.leave()
@@ -228,22 +221,21 @@ func (c *serverH2) wait() (rest bool, err error) {
 	}
 	buffered := c.rd.Buffered()
 	if len(c.served) == 0 {
-		if c.leaving != staying || c.peerGone {
+		if c.leaving == left || c.peerGone {
 			return false, errOver
 		}
-		if buffered == 0 {
+		if buffered == 0 && c.leaving == staying {
 			c.rd.Release()
 			c.rd, c.streams = nil, nil
 			return true, nil
 		}
 	}
 	if buffered > 0 && c.readBy == 0 {
-		c.readBy = c.limit(max(s.limits.Header, s.limits.Body))
-		if len(c.served) == 0 {
-			c.readBy = c.limit(s.limits.Header)
+		c.readBy = c.limit(s.limits.Header)
+		if len(c.served) > 0 {
+			c.readBy = c.limit(2 * s.limits.Body) // it may be a piece of a body, which has its own limit
 		}
 	}
-	c.readIn = c.shard.kernel.Iteration()
 	return false, c.fill()
 }
 
@@ -307,8 +299,8 @@ func (c *serverH2) judge(err error) error {
 	default:
 		return err
 	}
-	if own.id > c.last && own.id&1 == 1 {
-		c.last = own.id // its HEADERS were malformed: the stream was never open
+	if own.id > c.seen && own.id&1 == 1 {
+		c.seen, c.last = own.id, own.id // its HEADERS were malformed
 	}
 	if err := c.wasted(); err != nil {
 		return err
@@ -351,13 +343,10 @@ func (c *serverH2) remember(id uint32) {
 	c.goneAt = (c.goneAt + 1) % goneStreams
 }
 
-// leave begins to end the connection: the streams that there are are served.
+// leave begins to end the connection: the streams that there are are served, and those that are under way.
 func (c *serverH2) leave() {
-	if c.leaving != staying {
+	if c.leaving != staying || c.ending {
 		return
-	}
-	if len(c.served) == 0 {
-		return // the end says it
 	}
 	c.leaving = warned
 	c.w.GoAway(1<<31-1, http2.ErrCodeNo, "")

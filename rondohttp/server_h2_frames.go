@@ -28,7 +28,7 @@ func (c *serverH2) take(f http2.Frame) error {
 	case *http2.PingFrame:
 		if f.IsAck() {
 			if f.Data == leavePing {
-				c.leaveNow()
+				c.leaveNow() // the client knows: what comes now it has sent before
 			}
 		} else {
 			c.w.Ping(true, f.Data)
@@ -83,7 +83,7 @@ func (c *serverH2) takeWindowUpdate(f *http2.WindowUpdateFrame) error {
 }
 
 // idle reports whether a stream was never open.
-func (c *serverH2) idle(id uint32) bool { return id > c.last || id&1 == 0 }
+func (c *serverH2) idle(id uint32) bool { return id > c.seen || id&1 == 0 }
 
 func (c *serverH2) takeReset(f *http2.RSTStreamFrame) error {
 	s := c.streams[f.StreamID]
@@ -131,13 +131,15 @@ func (c *serverH2) takeHeaders(f *http2.MetaHeadersFrame) error {
 	switch {
 	case id&1 == 0:
 		return &connError{http2.ErrCodeProtocol, "a client's stream of an even number"}
-	case id <= c.last:
+	case id <= c.seen:
 		if slices.Contains(c.gone, id) {
 			return nil
 		}
 		return &connError{http2.ErrCodeStreamClosed, "HEADERS of a closed stream"}
 	}
+	c.seen = id
 	if c.leaving == left {
+		c.remember(id)
 		return c.useless() // the client has been told that it is not served
 	}
 	c.last = id

@@ -64,11 +64,11 @@ func (c *serverH2) watch(now loop.Time) {
 		c.late = true
 		c.x.conn.SetReadDeadline(time.Unix(1, 0))
 	}
-	switch q := c.w.Queued(); {
-	case q == 0:
+	switch {
+	case c.w.Queued() == 0:
 		c.writeBy = 0
-	case c.writeBy == 0 || q < c.queued:
-		c.queued, c.writeBy = q, 0
+	case c.writeBy == 0 || c.w.Sent() != c.sent:
+		c.sent, c.writeBy = c.w.Sent(), 0
 		if s.limits.Write > 0 {
 			c.writeBy = now.Add(s.limits.Write)
 		}
@@ -79,6 +79,7 @@ func (c *serverH2) watch(now loop.Time) {
 	}
 	if c.leaving == warned && now.Sub(c.askedAt) > time.Second {
 		c.leaveNow()
+		c.look()
 	}
 	for i := 0; i < len(c.served); i++ {
 		c.served[i].watch(now)

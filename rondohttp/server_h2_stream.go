@@ -64,7 +64,8 @@ func newServerStream(c *serverH2, f *http2.MetaHeadersFrame) *serverStream {
 // drop gives up a stream that has not begun.
 func (s *serverStream) drop() { s.c.shard.leaveStream(s.v) }
 
-// start has a task serve s.
+// start has a task serve s. It begins at once: mostly the answer is there when start returns, and a task that is
+// canceled has always begun.
 func (s *serverStream) start() {
 	c := s.c
 	if c.streams == nil {
@@ -73,8 +74,7 @@ func (s *serverStream) start() {
 	c.streams[s.id] = s
 	s.index = len(c.served)
 	c.served = append(c.served, s)
-	c.spawned = true
-	s.task = rondo.Spawn(c.ctx, s.run)
+	s.task = rondo.Spawn(c.ctx, s.run, rondo.WithEager())
 }
 
 // run is the task.

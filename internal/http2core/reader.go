@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/rondo-go/rondo/loop"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -18,6 +19,7 @@ type Reader struct {
 	buf    []byte // of which buf[r:w] is not taken yet
 	r, w   int
 	most   uint32 // length of a frame
+	readIn uint64 // the loop's iteration of the last read
 	Data   Data   // as of Next
 }
 
@@ -44,7 +46,7 @@ var readers = sync.Pool{New: func() any {
 // (SETTINGS_MAX_HEADER_LIST_SIZE). Frames are of at most [DefaultFrameSize].
 func NewReader(conn io.Reader, early []byte, dec *hpack.Decoder, headerBytes uint32) *Reader {
 	r := readers.Get().(*Reader)
-	r.conn, r.r, r.w, r.most = conn, 0, 0, DefaultFrameSize
+	r.conn, r.r, r.w, r.most, r.readIn = conn, 0, 0, DefaultFrameSize, 0
 	if len(early) > len(r.buf) {
 		r.buf = make([]byte, len(early))
 	}
@@ -78,8 +80,17 @@ func (r *Reader) Frame() bool {
 
 func frameLength(b []byte) int { return int(b[0])<<16 | int(b[1])<<8 | int(b[2]) }
 
-// Fill reads from the connection once. It parks until something comes.
+// Fill reads from the connection once. It parks until something comes. A peer that sends faster than it is served
+// gets its turn, and no more: others run before a second read in one iteration of the loop.
 func (r *Reader) Fill() error {
+	if l, t := loop.Current(); t != nil {
+		if l.Iteration() == r.readIn {
+			if err := t.Yield(); err != nil {
+				return err
+			}
+		}
+		r.readIn = l.Iteration()
+	}
 	if r.r == r.w {
 		r.r, r.w = 0, 0
 	} else if r.w == len(r.buf) {

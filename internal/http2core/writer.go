@@ -19,8 +19,9 @@ type Writer struct {
 	conn     io.Writer
 	buf      []byte // gathered; nil if nothing is
 	unsent   int    // bytes of the write in progress
-	flushing bool   // the task is there
-	err      error  // of writing
+	sent     int64
+	flushing bool  // the task is there
+	err      error // of writing
 
 	enc   *hpack.Encoder
 	block int // where in buf the HEADERS frame that is being added begins
@@ -72,6 +73,9 @@ func (w *Writer) Err() error { return w.err }
 
 // Queued returns how many bytes have been added and are not with the system yet.
 func (w *Writer) Queued() int { return len(w.buf) + w.unsent }
+
+// Sent returns how many bytes the system has taken.
+func (w *Writer) Sent() int64 { return w.sent }
 
 // room returns buf, for n bytes to be appended.
 func (w *Writer) room(n int) []byte {
@@ -232,7 +236,8 @@ func (w *Writer) flush(context.Context) (struct{}, error) {
 	for len(w.buf) > 0 && w.err == nil {
 		p := w.buf
 		w.buf, w.unsent = nil, len(p)
-		_, err := w.conn.Write(p)
+		n, err := w.conn.Write(p)
+		w.sent += int64(n)
 		w.unsent = 0
 		dropBuffer(p)
 		if err != nil {

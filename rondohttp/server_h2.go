@@ -22,16 +22,17 @@ import (
 // task beside it, on a visit of its own; a third kind of task, the writer's, is there while something is to be written.
 // Between requests the connection rests like one of HTTP/1: no task, no buffer.
 type serverH2 struct {
-	shard *shard
-	x     *serverConn
-	index int // in shard.h2s, while there is a task
-	w     *http2core.Writer
-	in    *http2core.Inflow
-	dec   *hpack.Decoder
-	rd    *http2core.Reader // nil at rest
-	early []byte            // read before rd was there
-	task  *loop.Task        // that reads
-	ctx   context.Context   // of it
+	shard  *shard
+	x      *serverConn
+	index  int // in shard.h2s, if listed
+	listed bool
+	w      *http2core.Writer
+	in     *http2core.Inflow
+	dec    *hpack.Decoder
+	rd     *http2core.Reader // nil at rest
+	early  []byte            // read before rd was there
+	task   *loop.Task        // that reads
+	ctx    context.Context   // of it
 
 	streams map[uint32]*serverStream // open, or half-closed
 	served  []*serverStream          // whose handlers have not returned: all of streams, and some that were reset
@@ -122,10 +123,8 @@ func (c *serverH2) serve(ctx context.Context) (rest bool, err error) {
 	_, c.task = loop.Current()
 	c.ctx = ctx
 	c.shard.enterH2(c)
-	defer c.shard.leaveH2(c)
-	rest, err = c.run()
-	if rest {
-		c.ctx, c.task = nil, nil
+	defer func() { c.ctx, c.task = nil, nil }() // then the shard forgets c
+	if rest, err = c.run(); rest {
 		return true, nil
 	}
 	c.end(err)
@@ -139,7 +138,8 @@ func (c *serverH2) run() (rest bool, err error) {
 			return false, err
 		}
 	}
-	c.rd = http2core.NewReader(c.x.conn, c.early, c.dec, c.headerBytes())
+	// Up to twice the limit is decoded, and answered 431.
+	c.rd = http2core.NewReader(c.x.conn, c.early, c.dec, 2*c.headerBytes())
 	if c.early = nil; c.rd.Buffered() == 0 {
 		if err := c.fill(); err != nil {
 			return false, err

@@ -8,9 +8,12 @@ import (
 	"github.com/rondo-go/rondo/loop"
 )
 
-// enterH2 takes c among those that are watched.
+// enterH2 takes c among those that are watched, unless it is there still.
 func (h *shard) enterH2(c *serverH2) {
-	c.index = len(h.h2s)
+	if c.listed {
+		return
+	}
+	c.listed, c.index = true, len(h.h2s)
 	h.h2s = append(h.h2s, c)
 	if !h.timer.Running() {
 		h.kernel.StartTimer(&h.timer, h.clock().Add(h.tick))
@@ -19,11 +22,25 @@ func (h *shard) enterH2(c *serverH2) {
 
 // leaveH2 is the opposite of enterH2.
 func (h *shard) leaveH2(c *serverH2) {
+	c.listed = false
 	last := len(h.h2s) - 1
 	h.h2s[c.index] = h.h2s[last]
 	h.h2s[c.index].index = c.index
 	h.h2s[last] = nil
 	h.h2s = h.h2s[:last]
+}
+
+// watchH2 ends what is overdue. What has come to rest, and has sent all that it had to, is watched no more.
+func (h *shard) watchH2(now loop.Time) {
+	for i := 0; i < len(h.h2s); {
+		c := h.h2s[i]
+		c.watch(now)
+		if c.task == nil && c.w.Queued() == 0 {
+			h.leaveH2(c)
+		} else {
+			i++
+		}
+	}
 }
 
 // headBuffer is the size of the buffers for heads of requests of HTTP/2.

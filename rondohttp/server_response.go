@@ -424,11 +424,14 @@ func (w *ServerResponse) Hijack() (net.Conn, []byte, error) {
 // ReadFrom implements io.ReaderFrom.
 func (w *ServerResponse) ReadFrom(r io.Reader) (n int64, err error) {
 	v := w.v
+	if v.stream != nil {
+		return io.Copy(writerOnly{w}, r)
+	}
 	if err := w.commit(false); err != nil {
 		return 0, err
 	}
 	to, ok := v.conn.(io.ReaderFrom)
-	if !ok || v.stream != nil || w.chunked || w.bodiless || w.length < 0 {
+	if !ok || w.chunked || w.bodiless || w.length < 0 {
 		return io.Copy(writerOnly{w}, r)
 	}
 	if err := v.flush(); err != nil {

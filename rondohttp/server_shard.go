@@ -139,9 +139,7 @@ func (h *shard) watch() {
 			v.conn.SetWriteDeadline(time.Unix(1, 0))
 		}
 	}
-	for i := 0; i < len(h.h2s); i++ {
-		h.h2s[i].watch(loop.Time(now))
-	}
+	h.watchH2(loop.Time(now))
 	if len(h.visits)+len(h.h2s) > 0 {
 		h.kernel.StartTimer(&h.timer, h.kernel.Now().Add(h.tick))
 	}

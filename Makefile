@@ -13,15 +13,15 @@ SEED   ?= 0
 FAMILY ?=
 
 PLATFORMS   = linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
-MODULES     = bench otel integration/web integration/drivers
+MODULES     = bench otel integration/web integration/drivers integration/h2spec
 STATICCHECK = $(CURDIR)/.bin/staticcheck
 SCRIPTS     = .ci/run $(shell find bench examples -name '*.sh' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help all test race modules hub portable drivers test-drivers conformance conformance-fuzz lint bench cross docs clean
+.PHONY: help all test race modules h2spec hub portable drivers test-drivers conformance conformance-fuzz lint bench cross docs clean
 
 help: ## this list
-	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F': .*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 all: lint test race modules hub portable conformance cross ## what a change must pass
 
@@ -34,6 +34,10 @@ race: ## the suite under the race detector (needs a C compiler)
 modules: ## the tests of the modules that are apart
 	cd otel && $(GO) test $(FLAGS) ./...
 	cd integration/web && $(GO) test $(FLAGS) ./...
+	cd integration/h2spec && $(GO) test $(FLAGS) ./...
+
+h2spec: ## the conformance suite of HTTP/2 against the server, case by case
+	cd integration/h2spec && $(GO) test -count=1 -v $(FLAGS) ./...
 
 hub: ## the suite with the plain hub in place of symmetric transfer
 	$(GO) test -tags rondo_hub $(FLAGS) $(PKG)

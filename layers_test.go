@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"poll/*"},
 	{"loop"},
 	{"."},
-	{"internal/http1", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "rondotest", "connpool"},
+	{"internal/http1", "internal/http2core", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "rondotest", "connpool"},
 	{"rondohttp"},
 	{"fetch"},
 	{"cmd/*", "examples/*", "integration", "conformance/*"},

@@ -57,6 +57,7 @@ type ServerLimits struct {
 	HeaderCount int           // of fields; 100; beyond it 431
 	BodyBytes   int64         // of a body; default none; beyond it 413
 	Connections int           // a loop and listener; default none: then others wait in the backlog
+	Streams     int           // requests at a time on a connection of HTTP/2; 250; beyond it REFUSED_STREAM
 	Requests    int           // a connection; default none: then it is closed, in good order
 	Header      time.Duration // from the first byte of a head to its last; also for the handshake of TLS; 10 s
 	Idle        time.Duration // from one request to the next; 75 s
@@ -97,6 +98,7 @@ func (l *ServerLimits) fill() {
 	size(&l.TargetBytes, 8<<10)
 	size(&l.HeaderBytes, 64<<10)
 	size(&l.HeaderCount, 100)
+	size(&l.Streams, 250)
 	clock := func(d *time.Duration, usual time.Duration) {
 		if *d == 0 {
 			*d = usual
@@ -124,6 +126,7 @@ func NewServer(h http.Handler, opts ...ServerOption) *Server {
 	}
 	s.limits.fill()
 	s.heads = http1.RequestLimits{TargetBytes: s.limits.TargetBytes, HeadBytes: s.limits.HeaderBytes, Fields: s.limits.HeaderCount}
+	s.useH2()
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -176,7 +179,7 @@ func (s *Server) newBase(cfg *tls.Config) *rondo.Server {
 	}
 	if len(cfg.NextProtos) == 0 {
 		cfg = cfg.Clone()
-		cfg.NextProtos = []string{"http/1.1"}
+		cfg.NextProtos = []string{"h2", "http/1.1"}
 	}
 	return rondo.NewServer(rondotls.Handle(cfg, s.acceptTLS, rondotls.WithHandshakeTimeout(s.limits.Header)), opts...)
 }

@@ -59,6 +59,9 @@ func (b *requestBody) done() bool { return b.err == io.EOF }
 // the next call. It parks if nothing of it is here yet.
 func (b *requestBody) next(n int) ([]byte, error) {
 	v := b.v
+	if v.stream != nil {
+		return v.stream.next(n)
+	}
 	for b.err == nil {
 		for v.r < v.w {
 			data, k, done, err := b.frame.Next(v.in[v.r:min(v.w, v.r+n)])
@@ -124,13 +127,24 @@ func (b *requestBody) deadline() {
 	if l.Body == 0 || b.own {
 		return
 	}
-	at := b.began.Add(l.Body)
-	if l.BodyRate > 0 {
-		at += loop.Time(float64(b.frame.Got()) / float64(l.BodyRate) * 1e9)
-	} else {
-		at = b.v.clock().Add(l.Body)
+	b.v.readBy.Store(int64(b.due(b.frame.Got())))
+}
+
+// due returns until when more must have come, after got bytes.
+func (b *requestBody) due(got int64) loop.Time {
+	l := &b.v.shard.server.limits
+	if l.BodyRate <= 0 {
+		return b.v.clock().Add(l.Body)
 	}
-	b.v.readBy.Store(int64(at))
+	return b.began.Add(l.Body) + loop.Time(float64(got)/float64(l.BodyRate)*1e9)
+}
+
+// trailers returns the field lines behind the body.
+func (b *requestBody) trailers() []byte {
+	if s := b.v.stream; s != nil {
+		return s.trailers
+	}
+	return b.frame.Trailers()
 }
 
 // fill reads more of the body into the visit's buffer, behind the head, which the handler may look at.
@@ -178,6 +192,9 @@ func (b *requestBody) failRead(err error) {
 // read is io.Reader's.
 func (b *requestBody) read(p []byte) (int, error) {
 	v := b.v
+	if v.stream != nil {
+		return v.stream.read(p)
+	}
 	if len(p) == 0 || b.err != nil {
 		return 0, b.err
 	}

@@ -101,6 +101,7 @@ type visit struct {
 	watcher  *rondo.Task[struct{}] // reads while the handler works, nil if nobody does
 	hijacked *hijackedConn         // if taken
 	foreign  bool                  // of a foreignConn
+	stream   *serverStream         // of HTTP/2, nil if this is a connection of HTTP/1
 	ownWrite bool                  // the handler has set a deadline for writing
 
 	in     []byte // of which in[r:w] nobody has taken yet

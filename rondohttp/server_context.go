@@ -55,6 +55,9 @@ func (c *requestContext) askWatch() {
 // startWatch begins to watch the client, unless the handler has returned meanwhile.
 func (c *requestContext) startWatch() {
 	v := c.v
+	if v.stream != nil {
+		return // the connection tells
+	}
 	if v.watched != c || v.watcher != nil || v.taken || c.Err() != nil {
 		return
 	}

@@ -39,7 +39,7 @@ func (c *hijackedConn) NetConn() net.Conn { return c.Conn }
 
 // hijack hands the connection over, with what has been read of it.
 func (v *visit) hijack() (*hijackedConn, []byte, error) {
-	if v.foreign {
+	if v.foreign || v.stream != nil {
 		return nil, nil, http.ErrNotSupported
 	}
 	if err := v.flush(); err != nil {

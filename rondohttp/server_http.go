@@ -85,7 +85,12 @@ func (x *httpExchange) end() {
 	v.stopWatch()
 	if v.body.use.Swap(bodyOver) == bodyRead {
 		// Somebody reads the body, off the loop: neither it nor the connection is ours any more.
-		v.lost, v.res.keep = true, false
+		v.lost = true
+		if v.stream != nil {
+			v.stream.lose(http.ErrBodyReadAfterClose)
+			return
+		}
+		v.res.keep = false
 		v.x.raw.Close()
 		return
 	}
@@ -314,6 +319,9 @@ func (w *httpWriter) SetReadDeadline(t time.Time) error {
 	if w.v == nil {
 		return errWriterOver
 	}
+	if s := w.v.stream; s != nil {
+		return s.setReadDeadline(t)
+	}
 	w.v.body.own = true
 	return w.v.conn.SetReadDeadline(t)
 }
@@ -322,6 +330,9 @@ func (w *httpWriter) SetReadDeadline(t time.Time) error {
 func (w *httpWriter) SetWriteDeadline(t time.Time) error {
 	if w.v == nil {
 		return errWriterOver
+	}
+	if s := w.v.stream; s != nil {
+		return s.setWriteDeadline(t)
 	}
 	w.v.ownWrite = true
 	return w.v.conn.SetWriteDeadline(t)

@@ -59,7 +59,10 @@ func (x *httpExchange) request() (*http.Request, error) {
 		r.Header[name] = values[i : i+1 : i+1]
 	}
 	if h.Chunked {
-		x.body.trail = func() { r.Trailer = trailersOf(r.Trailer, v.body.frame.Trailers()) }
+		x.body.trail = func() { r.Trailer = trailersOf(r.Trailer, v.body.trailers()) }
+	}
+	if v.stream != nil {
+		r.Proto, r.ProtoMajor, r.ProtoMinor, r.TransferEncoding = protoH2, 2, 0, nil
 	}
 	if tls := v.x.tlsState(); tls != nil {
 		r.TLS = tls

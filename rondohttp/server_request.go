@@ -79,8 +79,15 @@ func (r *ServerRequest) URL() (*url.URL, error) {
 // Host returns the host asked for, with the port if there is one.
 func (r *ServerRequest) Host() []byte { return r.v.head.Host() }
 
-// Proto returns the version of the request: HTTP/1.0 or HTTP/1.1.
-func (r *ServerRequest) Proto() string { return protoString(r.v.head.Minor) }
+// Proto returns the version of the request: HTTP/1.0, HTTP/1.1 or HTTP/2.0.
+func (r *ServerRequest) Proto() string {
+	if r.v.stream != nil {
+		return protoH2
+	}
+	return protoString(r.v.head.Minor)
+}
+
+const protoH2 = "HTTP/2.0"
 
 func protoString(minor int) string {
 	if minor == 0 {
@@ -133,7 +140,7 @@ func (r *ServerRequest) Bytes(most int) ([]byte, error) {
 
 // Trailers ranges over the fields that followed a chunked body, once that has been read to its end.
 func (r *ServerRequest) Trailers() iter.Seq2[[]byte, []byte] {
-	return http1.Fields(r.v.body.frame.Trailers())
+	return http1.Fields(r.v.body.trailers())
 }
 
 // Context returns a context that is done, beyond what the handler's own is, when the client leaves. The server begins

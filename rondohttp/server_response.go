@@ -217,6 +217,9 @@ func (w *ServerResponse) send(p []byte) error {
 	if w.bodiless || len(p) == 0 {
 		return v.outErr
 	}
+	if v.stream != nil {
+		return v.stream.write(p, false)
+	}
 	if w.chunked {
 		v.out = strconv.AppendUint(v.out, uint64(len(p)), 16)
 		v.out = append(v.out, "\r\n"...)
@@ -269,6 +272,9 @@ func (w *ServerResponse) Interim(status int) error {
 	if status == http.StatusContinue {
 		v.body.expect = false
 	}
+	if v.stream != nil {
+		return v.stream.interim(status, w.fields)
+	}
 	v.out = appendStatus(v.out, status)
 	if status != http.StatusContinue {
 		v.out = append(v.out, w.fields...)
@@ -289,6 +295,9 @@ func (w *ServerResponse) commit(whole bool) error {
 	}
 	w.committed = true
 	v := w.v
+	if v.stream != nil {
+		return v.stream.commit(w, whole)
+	}
 	if w.keep && (v.shard.server.closing.Load() || !v.body.drainable()) {
 		w.keep = false
 	}
@@ -363,6 +372,9 @@ func (w *ServerResponse) finish() error {
 		return err
 	}
 	v := w.v
+	if v.stream != nil {
+		return v.stream.end(w)
+	}
 	if w.chunked {
 		v.out = append(v.out, "0\r\n"...)
 		v.out = append(v.out, w.trailers...)
@@ -398,6 +410,9 @@ func (w *ServerResponse) Hijack() (net.Conn, []byte, error) {
 	if v.taken {
 		return nil, nil, http.ErrHijacked
 	}
+	if v.stream != nil {
+		return nil, nil, http.ErrNotSupported
+	}
 	if w.status == http.StatusSwitchingProtocols {
 		if err := w.commit(true); err != nil {
 			return nil, nil, err
@@ -409,6 +424,9 @@ func (w *ServerResponse) Hijack() (net.Conn, []byte, error) {
 // ReadFrom implements io.ReaderFrom.
 func (w *ServerResponse) ReadFrom(r io.Reader) (n int64, err error) {
 	v := w.v
+	if v.stream != nil {
+		return io.Copy(writerOnly{w}, r)
+	}
 	if err := w.commit(false); err != nil {
 		return 0, err
 	}

@@ -14,9 +14,12 @@ import (
 type shard struct {
 	server *Server
 	kernel *loop.Loop
+	loop   *rondo.Loop
 	visits []*visit // at work
 	free   []*visit
 	bufs   [][]byte
+	h2s    []*serverH2
+	heads  [][]byte // buffers for heads of HTTP/2
 	timer  loop.Timer
 	tick   time.Duration // how often deadlines are looked at
 
@@ -27,6 +30,11 @@ type shard struct {
 	ok        []byte
 	date      []byte // part of ok
 	dateUntil loop.Time
+
+	// The same for HTTP/2, and texts of fields.
+	dateString    string
+	dateTextUntil loop.Time
+	fieldTexts    map[string]fieldText
 }
 
 // shardOf returns the shard of the running loop.
@@ -36,7 +44,7 @@ func (s *Server) shardOf() *shard {
 	defer s.mu.Unlock()
 	h := s.shards[l]
 	if h == nil {
-		h = &shard{server: s, kernel: l.Kernel(), tick: s.limits.tick()}
+		h = &shard{server: s, kernel: l.Kernel(), loop: l, tick: s.limits.tick()}
 		h.timer.Init(loop.Func(h.watch))
 		s.shards[l] = h
 	}
@@ -75,15 +83,7 @@ func (h *shard) putBuffer(b []byte) {
 
 // enter returns a visit for x.
 func (h *shard) enter(x *serverConn) *visit {
-	var v *visit
-	if n := len(h.free); n > 0 {
-		v = h.free[n-1]
-		h.free = h.free[:n-1]
-	} else {
-		v = &visit{shard: h, out: make([]byte, 0, 4<<10)}
-		v.req.v, v.res.v = v, v
-		v.res.fields = make([]byte, 0, 256)
-	}
+	v := h.takeVisit()
 	v.x, v.conn = x, x.conn
 	v.in = h.buffer()
 	v.index = len(h.visits)
@@ -91,6 +91,19 @@ func (h *shard) enter(x *serverConn) *visit {
 	if !h.timer.Running() {
 		h.kernel.StartTimer(&h.timer, h.clock().Add(h.tick))
 	}
+	return v
+}
+
+// takeVisit returns a visit that is not used.
+func (h *shard) takeVisit() (v *visit) {
+	if n := len(h.free); n > 0 {
+		v = h.free[n-1]
+		h.free = h.free[:n-1]
+		return v
+	}
+	v = &visit{shard: h, out: make([]byte, 0, 4<<10)}
+	v.req.v, v.res.v = v, v
+	v.res.fields = make([]byte, 0, 256)
 	return v
 }
 
@@ -126,7 +139,8 @@ func (h *shard) watch() {
 			v.conn.SetWriteDeadline(time.Unix(1, 0))
 		}
 	}
-	if len(h.visits) > 0 {
+	h.watchH2(loop.Time(now))
+	if len(h.visits)+len(h.h2s) > 0 {
 		h.kernel.StartTimer(&h.timer, h.kernel.Now().Add(h.tick))
 	}
 }
@@ -137,6 +151,10 @@ func (h *shard) closeIdle() {
 		if v.idle {
 			v.conn.SetReadDeadline(time.Unix(1, 0))
 		}
+	}
+	for _, c := range h.h2s {
+		c.leave()
+		c.look()
 	}
 }
 

@@ -117,8 +117,8 @@ func (l *ServerLimits) fill() {
 	}
 }
 
-// NewServer returns a server for h: a [HandlerFunc], the server's own face, or any other
-// [http.Handler], such as a router. It does nothing yet.
+// NewServer returns a server for h: a [HandlerFunc], the server's own face (or what has such a method Serve, as
+// [Files]), or any other [http.Handler], such as a router. It does nothing yet.
 func NewServer(h http.Handler, opts ...ServerOption) *Server {
 	s := &Server{shards: make(map[*rondo.Loop]*shard)}
 	for _, o := range opts {
@@ -130,12 +130,23 @@ func NewServer(h http.Handler, opts ...ServerOption) *Server {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	if f, ok := h.(HandlerFunc); ok {
-		s.native = f
-	} else {
+	if s.native = nativeOf(h); s.native == nil {
 		s.handler = h
 	}
 	return s
+}
+
+// nativeOf returns h in the server's own face, nil if it has none.
+func nativeOf(h http.Handler) HandlerFunc {
+	switch h := h.(type) {
+	case HandlerFunc:
+		return h
+	case interface {
+		Serve(ctx context.Context, w *ServerResponse, r *ServerRequest) error
+	}:
+		return h.Serve
+	}
+	return nil
 }
 
 // Serve is NewServer(h, opts...).Serve(ctx, ln).

@@ -265,7 +265,7 @@ func (w *httpWriter) WriteString(s string) (int, error) {
 
 // ReadFrom implements [io.ReaderFrom].
 func (w *httpWriter) ReadFrom(r io.Reader) (int64, error) {
-	if !w.sent {
+	if _, typed := w.header["Content-Type"]; !w.sent && !typed {
 		// The first bytes tell the type.
 		head := make([]byte, 512)
 		n, err := io.ReadFull(r, head)

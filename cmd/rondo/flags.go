@@ -57,6 +57,8 @@ var example = map[string]string{
 	"header": "--header 'Accept: text/html'", "max-body": "--max-body 10MB, 0 for no limit", "digest": "--digest sha256 or none",
 	"map": "--map words, links, title or 'cmd:COMMAND'", "workers": "--workers 2", "worker-timeout": "--worker-timeout 1m",
 	"summary": "--summary json or text", "input": "-i FILE, or -i - for standard input", "output": "-o FILE, or -o - for standard output",
+	"addr": "--addr 127.0.0.1:8080, or --addr :8080 for every address of this machine", "loops": "--loops 2", "grace": "--grace 10s",
+	"log": "--log short, common, combined, json or none", "metrics": "--metrics=/metrics", "health": "--health /healthz",
 	"cacert": "--cacert root.pem", "save": "--save DIR", "user-agent": "--user-agent NAME",
 }
 
@@ -190,15 +192,15 @@ func explain(fs *pflag.FlagSet, err error) error {
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
 		if near := nearest(fs, name); near != "" {
-			return badUsage("--%s: unknown flag; did you mean --%s? see rondo help fetch", name, near)
+			return badUsage("--%s: unknown flag; did you mean --%s? see rondo help %s", name, near, fs.Name())
 		}
 		dashes := "--"
 		if len(name) == 1 {
 			dashes = "-"
 		}
-		return badUsage("%s%s: unknown flag; rondo help fetch lists them", dashes, name)
+		return badUsage("%s%s: unknown flag; rondo help %s lists them", dashes, name, fs.Name())
 	}
-	return badUsage("%v; rondo help fetch lists the flags", err)
+	return badUsage("%v; rondo help %s lists the flags", err, fs.Name())
 }
 
 // nearest finds the flag that name may be a slip for.

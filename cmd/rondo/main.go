@@ -1,7 +1,8 @@
-// Rondo fetches many URLs at once and processes their bodies.
+// Rondo fetches many URLs at once and processes their bodies, and serves folders.
 //
 //	rondo demo                                  # the job with nothing to set up
 //	rondo fetch -i urls.txt -o records.jsonl
+//	rondo serve --live-reload site
 //	rondo help fetch
 package main
 
@@ -11,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/rondo-go/rondo/fetch"
@@ -27,10 +29,14 @@ const usage = `usage: rondo COMMAND [flags]
 
   demo    fetch and process 2,000 documents from an origin of its own: nothing to set up
   fetch   fetch URLs and process their bodies
+  serve   serve the files of a folder, or pass requests on to another server
   help    help on a command
 
-rondo help fetch lists the flags.
+rondo help fetch lists the flags of fetch, and so on.
 `
+
+// commands are those that are for people.
+var commands = []string{"demo", "fetch", "serve"}
 
 // streams are the standard files of a run, and the signals that interrupt it.
 type streams struct {
@@ -58,10 +64,12 @@ func run(args []string, s streams) int {
 		return runFetch(args, s)
 	case "demo":
 		return runDemo(args, s)
+	case "serve":
+		return runServe(args, s)
 	case "worker": // what --isolate starts; not for people
 		return runWorker(args, s)
 	case "help", "-h", "--help":
-		if len(args) > 0 && (args[0] == "fetch" || args[0] == "demo") {
+		if len(args) > 0 && slices.Contains(commands, args[0]) {
 			return run([]string{args[0], "--help"}, s)
 		}
 		fmt.Fprint(s.out, usage)
@@ -70,7 +78,7 @@ func run(args []string, s streams) int {
 		fmt.Fprint(s.err, usage)
 		return exitUsage
 	}
-	fmt.Fprintf(s.err, "rondo: %q is no command; there are fetch and demo, see rondo help\n", command)
+	fmt.Fprintf(s.err, "rondo: %q is no command; there are %s, see rondo help\n", command, strings.Join(commands, ", "))
 	return exitUsage
 }
 

@@ -1,0 +1,5 @@
+package main
+
+import "net/http"
+
+func (x *site) proxy() http.Handler { return http.NotFoundHandler() }

@@ -57,10 +57,11 @@ var example = map[string]string{
 	"header": "--header 'Accept: text/html'", "max-body": "--max-body 10MB, 0 for no limit", "digest": "--digest sha256 or none",
 	"map": "--map words, links, title or 'cmd:COMMAND'", "workers": "--workers 2", "worker-timeout": "--worker-timeout 1m",
 	"summary": "--summary json or text", "input": "-i FILE, or -i - for standard input", "output": "-o FILE, or -o - for standard output",
-	"addr": "--addr 127.0.0.1:8080, or --addr :8080 for every address of this machine", "loops": "--loops 2", "grace": "--grace 10s",
-	"log": "--log short, common, combined, json or none", "metrics": "--metrics=/metrics", "health": "--health /healthz",
 	"cacert": "--cacert root.pem", "save": "--save DIR", "user-agent": "--user-agent NAME",
 }
+
+// examples are those of each command.
+var examples = map[string]map[string]string{"fetch": example, "demo": example, "serve": serveExample}
 
 // errHelp is returned where the command line asks for help, which its text is.
 type errHelp struct{ text string }
@@ -186,9 +187,9 @@ func explain(fs *pflag.FlagSet, err error) error {
 		if f.Value.Type() == "size" || f.Value.Type() == "header" {
 			why = ": " + value.Unwrap().Error()
 		}
-		return badUsage("%s: invalid value %q%s; use %s", spelled(f), value.GetValue(), why, example[f.Name])
+		return badUsage("%s: invalid value %q%s; use %s", spelled(f), value.GetValue(), why, examples[fs.Name()][f.Name])
 	case errors.As(err, &missing):
-		return badUsage("%s: needs a value; use %s", spelled(missing.GetFlag()), example[missing.GetFlag().Name])
+		return badUsage("%s: needs a value; use %s", spelled(missing.GetFlag()), examples[fs.Name()][missing.GetFlag().Name])
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
 		if near := nearest(fs, name); near != "" {

@@ -119,9 +119,6 @@ func (x *site) stopOnSignals(term <-chan os.Signal, ended <-chan struct{}) {
 		return
 	}
 	x.health.Drain()
-	if n := x.server.Connections(); n > 0 {
-		fmt.Fprintf(x.s.err, "rondo serve: ending: requests under way have %v; ^C again ends them\n", x.grace)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), x.grace)
 	defer cancel()
 	done := make(chan struct{})
@@ -131,6 +128,11 @@ func (x *site) stopOnSignals(term <-chan os.Signal, ended <-chan struct{}) {
 			fmt.Fprintln(x.s.err, "rondo serve: requests that were still under way have been cut off")
 		}
 	}()
+	const tell = 300 * time.Millisecond
+	slow := time.AfterFunc(tell, func() {
+		fmt.Fprintf(x.s.err, "rondo serve: requests under way have %v to end; a second signal cuts them off\n", x.grace)
+	})
+	defer slow.Stop()
 	if wait() {
 		cancel()
 		x.server.Close()

@@ -37,6 +37,13 @@ type serveFlags struct {
 	upstream *url.URL // nil: dir is served
 }
 
+// serveExample shows how a flag is used, where its value was wrong.
+var serveExample = map[string]string{
+	"addr": "--addr 127.0.0.1:8080, or --addr :8080 for every address of this machine", "cert": "--cert cert.pem", "key": "--key key.pem",
+	"cache-control": "--cache-control 'max-age=3600'", "log": "--log short, common, combined, json or none", "metrics": "--metrics, or --metrics=/metrics",
+	"health": "--health /healthz", "loops": "--loops 2", "grace": "--grace 10s", "timeout": "--timeout 1m",
+}
+
 const serveUsage = `usage: rondo serve [flags] [DIR|URL]
 
 Serves the files in DIR, by default the current folder, or passes requests on to the web server at URL.
@@ -66,19 +73,19 @@ func parseServe(args []string) (*serveFlags, error) {
 	fs.BoolVar(&f.spa, "spa", false, "index.html for pages that do not exist, for applications that route in the browser")
 	fs.StringVar(&f.cacheControl, "cache-control", "", "send this `VALUE` of Cache-Control with files (default no-cache: may be kept, but not used without asking)")
 	fs.BoolVar(&f.liveReload, "live-reload", false, "pages load anew when a file changes: a script is added to HTML")
-	fs.StringVar(&f.logFormat, "log", "short", "a line a request on standard error: `short`, common, combined, json or none")
+	fs.StringVar(&f.logFormat, "log", "short", "a line a request on standard error, as `FORMAT` says: short, common, combined, json or none")
 	fs.StringVar(&f.metricsPath, "metrics", "", "metrics for Prometheus at `PATH`")
 	fs.Lookup("metrics").NoOptDefVal = "/metrics"
 	fs.StringVar(&f.healthPath, "health", "/healthz", "answer at `PATH` with 200, or 503 while shutting down; \"\" for nowhere")
-	fs.IntVar(&f.loops, "loops", 1, "event loops, each with a thread")
-	fs.DurationVar(&f.grace, "grace", 10*time.Second, "how long requests under way may take when it is told to end")
+	fs.IntVar(&f.loops, "loops", 1, "`N` event loops, each with a thread")
+	fs.DurationVar(&f.grace, "grace", 10*time.Second, "`TIME` that requests under way have when it is told to end")
 	fs.BoolVar(&f.preserveHost, "preserve-host", false, "URL: send it the client's Host instead of its own")
 	fs.BoolVar(&f.insecure, "insecure", false, "URL: do not verify its certificate")
-	fs.DurationVar(&f.timeout, "timeout", time.Minute, "URL: time until it begins to answer, and between parts of the answer; 0 for none")
+	fs.DurationVar(&f.timeout, "timeout", time.Minute, "URL: `TIME` until it begins to answer, and between parts of the answer; 0 for none")
 
 	err := fs.Parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
-		return nil, &errHelp{fmt.Sprintf(serveUsage, fs.FlagUsages())}
+		return nil, &errHelp{fmt.Sprintf(serveUsage, fs.FlagUsagesWrapped(119))}
 	}
 	if err != nil {
 		return nil, explain(fs, err)
@@ -93,23 +100,23 @@ func (f *serveFlags) check(fs *pflag.FlagSet) error {
 	case err != nil && strings.Trim(f.addr, "0123456789") == "" && f.addr != "":
 		return badUsage("--addr: %q has no colon; use --addr 127.0.0.1:%s, or --addr :%s for every address of this machine", f.addr, f.addr, f.addr)
 	case err != nil:
-		return badUsage("--addr: %q is not HOST:PORT; use %s", f.addr, example["addr"])
+		return badUsage("--addr: %q is not HOST:PORT; use %s", f.addr, serveExample["addr"])
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return badUsage("--addr: %q is no port; use %s", port, example["addr"])
+		return badUsage("--addr: %q is no port; use %s", port, serveExample["addr"])
 	}
 	switch f.logFormat {
 	case "short", "common", "combined", "json", "none":
 	default:
-		return badUsage("--log: unknown value %q; use %s", f.logFormat, example["log"])
+		return badUsage("--log: unknown value %q; use %s", f.logFormat, serveExample["log"])
 	}
 	switch {
 	case f.loops < 1 || f.loops > 1024:
-		return badUsage("--loops: %d; use %s", f.loops, example["loops"])
+		return badUsage("--loops: %d; use %s", f.loops, serveExample["loops"])
 	case f.grace < 0:
-		return badUsage("--grace: less than nothing; use %s", example["grace"])
+		return badUsage("--grace: less than nothing; use %s", serveExample["grace"])
 	case f.timeout < 0:
-		return badUsage("--timeout: less than nothing; use %s", example["timeout"])
+		return badUsage("--timeout: less than nothing; use %s", serveExample["timeout"])
 	case (f.cert == "") != (f.key == ""):
 		return badUsage("--cert and --key go together: the certificate, and the key that is its own")
 	case fs.NArg() > 1:
@@ -117,7 +124,7 @@ func (f *serveFlags) check(fs *pflag.FlagSet) error {
 	}
 	for name, p := range map[string]string{"metrics": f.metricsPath, "health": f.healthPath} {
 		if p != "" && !strings.HasPrefix(p, "/") {
-			return badUsage("--%s: %q does not begin with a slash; use %s", name, p, example[name])
+			return badUsage("--%s: %q does not begin with a slash; use %s", name, p, serveExample[name])
 		}
 	}
 	f.tls = f.tls || f.cert != ""

@@ -3,6 +3,7 @@ module github.com/rondo-go/rondo
 go 1.26.0
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/andybalholm/brotli v1.2.8
 	github.com/klauspost/compress v1.20.3
 	github.com/spf13/pflag v1.1.0

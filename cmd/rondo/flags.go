@@ -61,7 +61,7 @@ var example = map[string]string{
 }
 
 // examples are those of each command.
-var examples = map[string]map[string]string{"fetch": example, "demo": example, "serve": serveExample}
+var examples = map[string]map[string]string{"fetch": example, "demo": example, "serve": serveExample, "bench": benchExample}
 
 // errHelp is returned where the command line asks for help, which its text is.
 type errHelp struct{ text string }

@@ -27,6 +27,7 @@ const (
 
 const usage = `usage: rondo COMMAND [flags]
 
+  bench   send requests at a rate, and tell how long the answers take
   demo    fetch and process 2,000 documents from an origin of its own: nothing to set up
   fetch   fetch URLs and process their bodies
   serve   serve the files of a folder, or pass requests on to another server
@@ -36,7 +37,7 @@ rondo help fetch lists the flags of fetch, and so on.
 `
 
 // commands are those that are for people.
-var commands = []string{"demo", "fetch", "serve"}
+var commands = []string{"bench", "demo", "fetch", "serve"}
 
 // streams are the standard files of a run, and the signals that interrupt it.
 type streams struct {
@@ -64,6 +65,8 @@ func run(args []string, s streams) int {
 		return runFetch(args, s)
 	case "demo":
 		return runDemo(args, s)
+	case "bench":
+		return runBench(args, s)
 	case "serve":
 		return runServe(args, s)
 	case "worker": // what --isolate starts; not for people

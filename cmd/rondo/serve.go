@@ -18,7 +18,6 @@ import (
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/rondohttp"
-	"github.com/rondo-go/rondo/rondotls"
 )
 
 func runServe(args []string, s streams) int {
@@ -93,8 +92,7 @@ func (f *serveFlags) run(s streams) (err error) {
 func (x *site) listen(ctx context.Context) error {
 	var err error
 	if x.tls != nil {
-		upgrade := func(ctx context.Context, c *rondo.Conn) (net.Conn, error) { return rondotls.Server(ctx, c, x.tls) }
-		err = x.server.ListenAndServeTLS(ctx, "tcp", x.addr, upgrade, x.ready)
+		err = x.server.ListenAndServeTLS(ctx, "tcp", x.addr, x.tls, x.ready)
 	} else {
 		err = x.server.ListenAndServe(ctx, "tcp", x.addr, x.ready)
 	}

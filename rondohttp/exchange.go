@@ -289,6 +289,7 @@ func (r *Response) begin() {
 	}
 	r.Decoded = false
 	r.body.Reset(r.head, r.method == "HEAD")
+	r.body.KeepTrailers()
 	if r.ContentLength = r.head.ContentLength; r.ContentLength < 0 {
 		r.ContentLength = r.body.Len()
 	}

@@ -13,7 +13,15 @@ import (
 // unpack takes a coding off.
 func unpack(t testing.TB, coding, body string) string {
 	t.Helper()
-	var r io.Reader = strings.NewReader(body)
+	b, err := io.ReadAll(unpacking(t, coding, strings.NewReader(body)))
+	if err != nil {
+		t.Fatalf("%s: %v", coding, err)
+	}
+	return string(b)
+}
+
+func unpacking(t testing.TB, coding string, r io.Reader) io.Reader {
+	t.Helper()
 	var err error
 	switch coding {
 	case "gzip":
@@ -29,9 +37,5 @@ func unpack(t testing.TB, coding, body string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatalf("%s: %v", coding, err)
-	}
-	return string(b)
+	return r
 }

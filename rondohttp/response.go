@@ -66,6 +66,10 @@ func (r *Response) Header() http.Header {
 	return r.header
 }
 
+// Trailer returns the fields that came behind the body, once it has been read to its end, and nil if there
+// were none.
+func (r *Response) Trailer() http.Header { return trailersOf(nil, r.body.Trailers()) }
+
 // Next returns the next piece of the body, parking until there is one, and [io.EOF]
 // after the last. The piece lies in a buffer that others use as well: it holds until
 // the task next parks, or uses r or its session.

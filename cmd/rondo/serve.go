@@ -57,11 +57,11 @@ func (f *serveFlags) run(s streams) (err error) {
 			return err
 		}
 	}
-	handler, err := x.handler()
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	handler, err := x.handler(log)
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	x.server = rondohttp.NewServer(handler, rondohttp.WithServerLog(log))
 	if x.metrics != nil {
 		x.metrics.Watch(x.server)
@@ -139,10 +139,12 @@ func (x *site) stopOnSignals(term <-chan os.Signal, ended <-chan struct{}) {
 }
 
 // handler makes the handler of all requests.
-func (x *site) handler() (http.Handler, error) {
+func (x *site) handler(log *slog.Logger) (http.Handler, error) {
 	var h http.Handler
 	if x.upstream != nil {
-		h = x.proxy()
+		if h = x.proxy(log); !x.noCompress {
+			h = rondohttp.Compress(h, rondohttp.CompressOptions{})
+		}
 	} else {
 		o := rondohttp.FileOptions{List: !x.noList, Hidden: x.hidden, Compress: !x.noCompress, CacheControl: x.cacheControl}
 		if x.spa {

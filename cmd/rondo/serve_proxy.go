@@ -1,5 +1,18 @@
 package main
 
-import "net/http"
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
 
-func (x *site) proxy() http.Handler { return http.NotFoundHandler() }
+	"github.com/rondo-go/rondo/rondohttp"
+)
+
+// proxy returns the handler that passes requests on.
+func (x *site) proxy(log *slog.Logger) http.Handler {
+	o := rondohttp.ProxyOptions{PreserveHost: x.preserveHost, Timeout: x.timeout, Log: log}
+	if x.insecure {
+		o.TLS = &tls.Config{InsecureSkipVerify: true}
+	}
+	return rondohttp.NewReverseProxy(x.upstream, o)
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -317,5 +318,27 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 	out, _, status := command(t, nil, nil, "help", "serve")
 	if status != exitOK || !strings.Contains(out, "--live-reload") || !strings.Contains(out, "usage: rondo serve") {
 		t.Errorf("help: %d %s", status, out)
+	}
+}
+
+func TestServeProxy(t *testing.T) {
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		io.WriteString(w, r.Host+strings.Repeat(" and so on", 1000))
+	}))
+	s := startServe(t, "--preserve-host", "--metrics=/m", up.URL)
+	if r, body := s.get("/"); r.StatusCode != 200 || !strings.HasPrefix(body, strings.TrimPrefix(s.url, "http://")) || !r.Uncompressed {
+		t.Errorf("%d %.50q %v", r.StatusCode, body, r.Header)
+	}
+	up.Close()
+	if r, body := s.get("/"); r.StatusCode != 502 || !strings.Contains(body, up.URL) {
+		t.Errorf("%d %q", r.StatusCode, body)
+	}
+	if _, body := s.get("/m"); !strings.Contains(body, `code="502"} 1`) {
+		t.Errorf("%s", body)
+	}
+	text := s.stop()
+	if !strings.Contains(text, "connection refused") || !strings.Contains(text, "GET / 502") {
+		t.Errorf("%s", text)
 	}
 }

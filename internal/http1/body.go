@@ -18,7 +18,8 @@ type Body struct {
 	ext     extState
 	line    int // where the trailer line at hand starts in trailers
 
-	trailers []byte // the lines of them, if strict
+	keep     bool   // the trailers
+	trailers []byte // the lines of them, if kept
 }
 
 type bodyState uint8
@@ -71,7 +72,7 @@ func (b *Body) Reset(h *Head, head bool) {
 // that cannot stand in a field's value is refused in extensions and trailers.
 // The trailers are kept, for [Body.Trailers].
 func (b *Body) ResetRequest(n int64, chunked bool) {
-	*b = Body{want: -1, strict: true, trailers: b.trailers[:0]}
+	*b = Body{want: -1, strict: true, keep: true, trailers: b.trailers[:0]}
 	switch {
 	case chunked:
 		b.state = chunkSize
@@ -82,8 +83,11 @@ func (b *Body) ResetRequest(n int64, chunked bool) {
 	}
 }
 
-// Trailers returns the field lines that followed the last chunk of a request, each with its
-// CRLF. They are valid until b is reset.
+// KeepTrailers has the trailers of a response kept, for [Body.Trailers]: those that are well-formed.
+func (b *Body) KeepTrailers() { b.keep = true }
+
+// Trailers returns the field lines that followed the last chunk, each with its
+// CRLF, if they are kept. They are valid until b is reset.
 func (b *Body) Trailers() []byte { return b.trailers }
 
 // Len returns the length of the body that the head announced, -1 if it did not.
@@ -222,7 +226,7 @@ func (b *Body) frameTrailer(c byte) error {
 	if b.trailer++; b.trailer > maxTrailer {
 		return ErrHeaderTooLarge
 	}
-	if b.strict {
+	if b.keep {
 		b.trailers = append(b.trailers, c)
 	}
 	switch {
@@ -230,16 +234,22 @@ func (b *Body) frameTrailer(c byte) error {
 		return frameError("trailer without CRLF")
 	case b.state == trailerLF && b.empty:
 		b.state = finished
-		if b.strict {
+		if b.keep {
 			b.trailers = b.trailers[:b.line]
 		}
 	case b.state == trailerLF:
 		b.state, b.empty = trailer, true
-		if b.strict {
-			if _, _, err := splitField(b.trailers[b.line : len(b.trailers)-2]); err != nil {
-				return frameError(err.Error())
-			}
+		if !b.keep {
+			break
+		}
+		_, _, err := splitField(b.trailers[b.line : len(b.trailers)-2])
+		switch {
+		case err == nil:
 			b.line = len(b.trailers)
+		case b.strict:
+			return frameError(err.Error())
+		default:
+			b.trailers = b.trailers[:b.line]
 		}
 	case c == '\r':
 		b.state = trailerLF

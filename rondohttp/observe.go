@@ -90,7 +90,10 @@ func (o *observation) end(by observer, v *visit) {
 			o.status, o.bytes = http.StatusInternalServerError, 0
 		}
 	}
-	if res.bodiless {
+	switch {
+	case v.taken:
+		o.status = http.StatusSwitchingProtocols // whatever was written on the connection
+	case res.bodiless:
 		o.bytes = 0
 	}
 	o.report(by)

@@ -181,14 +181,29 @@ func (l *Loop) checkThread(op string) {
 	}
 }
 
+// Pending returns a report on each task of l that is not done, the calling one
+// left out: in debug mode with where it was spawned, and where it waits. It is for
+// the loop's thread. It stops the program for a moment.
+func (l *Loop) Pending() (all []Report) {
+	stacks := l.k.Stacks()
+	_, self := loop.Current()
+	for _, t := range l.k.Tasks() {
+		if t == self {
+			continue
+		}
+		c := coreOf(t)
+		r := Report{Kind: ReportPending, Task: c.label(), Site: c.site().String(), Stack: string(stacks[t])}
+		r.Message = "a task is pending: " + parkedIn(r.Stack)
+		all = append(all, r)
+	}
+	return all
+}
+
 // reportLeft reports what is left when l is closed.
 func (l *Loop) reportLeft() {
 	d := l.debug
-	stacks := l.k.Stacks()
-	for _, t := range l.k.Tasks() {
-		c := coreOf(t)
-		r := Report{Kind: ReportPending, Task: c.label(), Site: c.site().String(), Stack: string(stacks[t])}
-		r.Message = "a task is pending as its loop is closed: " + parkedIn(r.Stack)
+	for _, r := range l.Pending() {
+		r.Message = strings.Replace(r.Message, "pending", "pending as its loop is closed", 1)
 		l.handler(r)
 	}
 	d.mu.Lock()

@@ -26,8 +26,9 @@ var layers = [][]string{
 	{"poll/*"},
 	{"loop"},
 	{"."},
-	{"internal/http1", "internal/http2core", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "rondotest", "connpool"},
+	{"internal/http1", "internal/http2core", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "connpool"},
 	{"rondohttp"},
+	{"rondotest"},
 	{"fetch"},
 	{"cmd/*", "examples/*", "integration", "conformance/*"},
 }

@@ -45,16 +45,35 @@ func (v *visit) hijack() (*hijackedConn, []byte, error) {
 	if err := v.flush(); err != nil {
 		return nil, nil, err
 	}
-	v.stopWatch()
-	v.taken, v.lost = true, true
+	if err := v.take(); err != nil {
+		return nil, nil, err
+	}
 	v.conn.SetDeadline(time.Time{})
 	c := &hijackedConn{Conn: v.conn, gone: rondo.NewFuture[struct{}]()}
 	v.hijacked = c
 	return c, v.in[v.r:v.w:v.w], nil
 }
 
+// take ends what the server does with the connection. That is for the loop's thread.
+func (v *visit) take() error {
+	if k := v.shard.kernel; !k.OnLoop() {
+		l, _ := k.Data.(*rondo.Loop)
+		x, err := rondo.SpawnThreadsafe(context.Background(), l, func(context.Context) (struct{}, error) { return struct{}{}, v.take() })
+		if err == nil {
+			_, err = x.Await(context.Background())
+		}
+		return err
+	}
+	v.taken, v.lost = true, true
+	v.stopWatch()
+	return nil
+}
+
 // outlive waits until the connection that a handler has taken is closed, which may be long after the handler has returned.
 func (v *visit) outlive(ctx context.Context) {
 	defer v.hijacked.Conn.Close()
+	if ctx.Err() != nil {
+		return // the handler knows already, and may have left without a Close
+	}
 	v.hijacked.gone.Await(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/rondo-go/rondo/internal/http1"
@@ -15,25 +16,38 @@ import (
 // ErrBodyTooLarge is the error of reading a request's body beyond the server's limit.
 var ErrBodyTooLarge = errors.New("rondohttp: request body too large")
 
+// A bodyError is the error of a request's body that is the client's, who is told by a status.
+type bodyError struct {
+	status int
+	what   string
+	err    error
+}
+
+func (e *bodyError) Error() string { return fmt.Sprintf("rondohttp: %s: %v", e.what, e.err) }
+
+func (e *bodyError) Unwrap() error { return e.err }
+
 // A requestBody is the body of the request that a visit serves.
 type requestBody struct {
 	v       *visit
 	frame   http1.Body
 	began   loop.Time // of reading it
 	err     error     // io.EOF at the end
-	expect  bool      // the peer waits for 100 (Continue)
 	started bool
-	own     bool // the handler has set a deadline for reading
-	use     atomic.Uint32
+	shared  *httpBody // that may be read while the answer is written, nil if that is one after the other
+
+	expect atomic.Bool // the peer waits for 100 (Continue)
+	own    atomic.Bool // the handler has set a deadline for reading
 
 	// The watching of the client begins when both are set, whichever comes last, on the loop or off it.
 	ended, watch atomic.Bool
 }
 
-// The states of requestBody.use. A handler may leave the body with somebody who reads off the loop, as
+// The states of httpBody.use. A handler may leave the body with somebody who reads off the loop, as
 // the transport of net/http does, and return.
 const (
 	bodyFree uint32 = iota
+	bodyLook        // in drainable
 	bodyRead        // in Read
 	bodyOver        // the handler has returned
 )
@@ -42,8 +56,9 @@ const (
 func (b *requestBody) reset(v *visit) {
 	b.v = v
 	b.frame.ResetRequest(v.head.ContentLength, v.head.Chunked)
-	b.err, b.expect, b.started, b.own = nil, v.head.Expect, false, false
-	b.use.Store(bodyFree)
+	b.err, b.started, b.shared = nil, false, nil
+	b.expect.Store(v.head.Expect)
+	b.own.Store(false)
 	b.watch.Store(false)
 	whole := b.frame.Done()
 	b.ended.Store(whole)
@@ -100,10 +115,9 @@ func (b *requestBody) end() {
 func (b *requestBody) fail(err error) {
 	var pe *http1.ProtocolError
 	if errors.As(err, &pe) || errors.Is(err, http1.ErrHeaderTooLarge) {
-		err = fmt.Errorf("rondohttp: malformed request body: %w", err)
+		err = &bodyError{http.StatusBadRequest, "malformed request body", err}
 	}
 	b.err = err
-	b.v.res.keep = false
 }
 
 // begin is to be called before the first read that may park.
@@ -112,19 +126,26 @@ func (b *requestBody) begin() error {
 		return nil
 	}
 	b.started, b.began = true, b.v.clock()
-	if b.expect {
-		b.expect = false
-		if !b.v.res.committed {
-			b.v.out = append(b.v.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
+	v, unmet := b.v, b.expect.Swap(false) // the head of the answer meets it, too
+	const go100 = "HTTP/1.1 100 Continue\r\n\r\n"
+	if b.shared != nil {
+		// What has gathered is the writer's.
+		if unmet {
+			_, err := io.WriteString(v.conn, go100)
+			return err
 		}
+		return nil
 	}
-	return b.v.flush() // the peer may wait for what has gathered before it sends more
+	if unmet {
+		v.out = append(v.out, go100...)
+	}
+	return v.flush() // the peer may wait for what has gathered before it sends more
 }
 
 // deadline bounds the read that follows: a body may take so long, and longer the more of it has come.
 func (b *requestBody) deadline() {
 	l := &b.v.shard.server.limits
-	if l.Body == 0 || b.own {
+	if l.Body == 0 || b.own.Load() {
 		return
 	}
 	b.v.readBy.Store(int64(b.due(b.frame.Got())))
@@ -184,7 +205,7 @@ func (b *requestBody) failRead(err error) {
 	case err == io.EOF:
 		err = b.frame.Finish()
 	case b.v.late.Load():
-		err = fmt.Errorf("rondohttp: request body comes too slowly: %w", os.ErrDeadlineExceeded)
+		err = &bodyError{http.StatusRequestTimeout, "request body comes too slowly", os.ErrDeadlineExceeded}
 	}
 	b.fail(err)
 }
@@ -223,9 +244,18 @@ func (b *requestBody) read(p []byte) (int, error) {
 // mostDrained is how much of a body that a handler did not read is read for it, so that the connection can go on.
 const mostDrained = 256 << 10
 
-// drainable reports whether drain may be of use.
+// drainable reports whether drain may be of use, as far as is known. It may be called while another goroutine reads.
 func (b *requestBody) drainable() bool {
-	return b.done() || b.err == nil && !b.expect && b.frame.Len()-b.frame.Got() <= mostDrained
+	if b.ended.Load() {
+		return true
+	}
+	if h := b.shared; h != nil {
+		if !h.use.CompareAndSwap(bodyFree, bodyLook) {
+			return true // it will turn out
+		}
+		defer h.use.CompareAndSwap(bodyLook, bodyFree)
+	}
+	return b.err == nil && b.frame.Len()-b.frame.Got() <= mostDrained
 }
 
 // drain reads what is left of the body, if that is little. It returns false if the connection cannot
@@ -247,15 +277,19 @@ func (b *requestBody) drain() bool {
 // An httpBody is a requestBody for a handler of net/http's, which may keep it for ever.
 type httpBody struct {
 	b      *requestBody
-	closed bool
+	use    atomic.Uint32
+	closed atomic.Bool
 	trail  func()
 }
 
 // Read implements io.Reader.
 func (h *httpBody) Read(p []byte) (int, error) {
 	b := h.b
-	if h.closed || !b.use.CompareAndSwap(bodyFree, bodyRead) {
-		return 0, http.ErrBodyReadAfterClose
+	for h.closed.Load() || !h.use.CompareAndSwap(bodyFree, bodyRead) {
+		if h.closed.Load() || h.use.Load() >= bodyRead {
+			return 0, http.ErrBodyReadAfterClose
+		}
+		runtime.Gosched() // it is looked at, which takes no time
 	}
 	n, err := b.read(p)
 	if err == ErrBodyTooLarge {
@@ -265,12 +299,12 @@ func (h *httpBody) Read(p []byte) (int, error) {
 		h.trail()
 		h.trail = nil
 	}
-	b.use.CompareAndSwap(bodyRead, bodyFree)
+	h.use.CompareAndSwap(bodyRead, bodyFree)
 	return n, err
 }
 
 // Close implements io.Closer. What is left of the body is the server's affair.
 func (h *httpBody) Close() error {
-	h.closed = true
+	h.closed.Store(true)
 	return nil
 }

@@ -102,7 +102,7 @@ type visit struct {
 	hijacked *hijackedConn         // if taken
 	foreign  bool                  // of a foreignConn
 	stream   *serverStream         // of HTTP/2, nil if this is a connection of HTTP/1
-	ownWrite bool                  // the handler has set a deadline for writing
+	ownWrite atomic.Bool           // the handler has set a deadline for writing
 
 	in     []byte // of which in[r:w] nobody has taken yet
 	r, w   int
@@ -319,8 +319,13 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 		v.outlive(ctx)
 		return false, err
 	}
-	if v.body.own || v.ownWrite {
-		v.body.own, v.ownWrite = false, false
+	if v.lost {
+		v.sendLast(err)
+		return false, nil
+	}
+	if v.body.own.Load() || v.ownWrite.Load() {
+		v.body.own.Store(false)
+		v.ownWrite.Store(false)
 		v.conn.SetDeadline(time.Time{})
 	}
 	if err == nil && v.res.err != nil {
@@ -331,7 +336,7 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 			v.discardOut()
 			return false, nil
 		}
-		v.res.fail()
+		v.res.fail(v.statusOf(err))
 	}
 	if err := v.res.finish(); err != nil {
 		v.flush()
@@ -357,6 +362,16 @@ func (v *visit) exchange(ctx context.Context) (again bool, err error) {
 	}
 	v.ended(v.outErr)
 	return v.outErr == nil, nil
+}
+
+// sendLast ends the answer, if the handler has given one, while somebody still reads the body, which must not be touched.
+func (v *visit) sendLast(err error) {
+	if err != nil || v.res.err != nil {
+		return
+	}
+	if v.res.keep = false; v.res.finish() == nil {
+		v.flush()
+	}
 }
 
 // ended notes why a connection has come to its end. That is the client's doing, or the network's.
@@ -424,7 +439,7 @@ func (v *visit) write(p []byte) error {
 
 // beginWrite gives the write that follows its time.
 func (v *visit) beginWrite() {
-	if d := v.shard.server.limits.Write; d > 0 && !v.ownWrite {
+	if d := v.shard.server.limits.Write; d > 0 && !v.ownWrite.Load() {
 		v.writeBy.Store(int64(v.clock().Add(d)))
 	}
 }

@@ -56,7 +56,7 @@ func serveForeign(f HandlerFunc, w http.ResponseWriter, r *http.Request) {
 		if v.res.committed || err == errAborted {
 			panic(http.ErrAbortHandler)
 		}
-		v.res.fail()
+		v.res.fail(v.statusOf(err))
 	}
 	if v.res.finish() != nil || v.flush() != nil {
 		panic(http.ErrAbortHandler)

@@ -181,8 +181,9 @@ func (b *requestBody) resetStream(s *serverStream) {
 	v := s.v
 	b.v = v
 	b.frame.ResetRequest(v.head.ContentLength, v.head.ContentLength < 0 && v.head.Chunked)
-	b.err, b.expect, b.started, b.own = nil, v.head.Expect, false, false
-	b.use.Store(bodyFree)
+	b.err, b.started, b.shared = nil, false, nil
+	b.expect.Store(v.head.Expect)
+	b.own.Store(false)
 	b.watch.Store(false)
 	b.ended.Store(true)
 	if b.frame.Done() {
@@ -234,14 +235,13 @@ func (s *serverStream) beginRead() {
 	if !b.started {
 		b.started, b.began = true, b.v.clock()
 	}
-	if b.expect {
-		b.expect = false
+	if b.expect.Swap(false) {
 		if !b.v.res.committed {
 			s.interim(http.StatusContinue, nil)
 		}
 	}
 	l := &b.v.shard.server.limits
-	if l.Body == 0 || b.own || s.recv.Buffered() > 0 {
+	if l.Body == 0 || b.own.Load() || s.recv.Buffered() > 0 {
 		return
 	}
 	s.readBy = b.due(s.taken)

@@ -154,7 +154,7 @@ func (s *serverStream) write(p []byte, end bool) error {
 		now := p[:min(len(p), piece)]
 		p = p[len(now):]
 		last := end && len(p) == 0
-		if limit > 0 && !s.v.ownWrite {
+		if limit > 0 && !s.v.ownWrite.Load() {
 			s.writeBy = s.c.limit(limit)
 		}
 		_, err := s.send.Send(now, last)

@@ -67,7 +67,8 @@ func (h *shard) leaveStream(v *visit) {
 	if cap(v.in) <= 4*headBuffer && len(h.heads) < 256 {
 		h.heads = append(h.heads, v.in[:0])
 	}
-	v.stream, v.ownWrite = nil, false
+	v.stream = nil
+	v.ownWrite.Store(false)
 	v.clear()
 	if len(h.free) < 256 {
 		h.free = append(h.free, v)

@@ -117,7 +117,7 @@ func (s *serverStream) exchange(ctx context.Context) (err error) {
 		if err == errAborted || v.res.committed {
 			return err
 		}
-		v.res.fail()
+		v.res.fail(v.statusOf(err))
 	}
 	err = v.res.finish()
 	if err == errShortBody {
@@ -270,7 +270,7 @@ func (s *serverStream) setReadDeadline(t time.Time) error {
 	if s.away() {
 		return s.onLoop(func() error { return s.setReadDeadline(t) })
 	}
-	s.v.body.own = true
+	s.v.body.own.Store(true)
 	s.deadline(&s.readTimer, t, s.recv.Interrupt)
 	return nil
 }
@@ -280,7 +280,7 @@ func (s *serverStream) setWriteDeadline(t time.Time) error {
 	if s.away() {
 		return s.onLoop(func() error { return s.setWriteDeadline(t) })
 	}
-	s.v.ownWrite = true
+	s.v.ownWrite.Store(true)
 	s.deadline(&s.writeTimer, t, s.send.Interrupt)
 	return nil
 }

@@ -52,6 +52,7 @@ func (v *visit) serveHTTP(ctx context.Context, h http.Handler) (err error) {
 	x.w.v, x.w.x = v, x
 	x.ctx.Context, x.ctx.v = ctx, v
 	x.body.b = &v.body
+	v.body.shared = &x.body
 	r, err := x.request()
 	if err != nil {
 		v.res.status, v.res.keep = http.StatusBadRequest, false
@@ -83,18 +84,16 @@ func (x *httpExchange) end() {
 	x.w.v = nil
 	x.ctx.end()
 	v.stopWatch()
-	if v.body.use.Swap(bodyOver) == bodyRead {
+	if x.body.use.Swap(bodyOver) == bodyRead {
 		// Somebody reads the body, off the loop: neither it nor the connection is ours any more.
 		v.lost = true
 		if v.stream != nil {
 			v.stream.lose(http.ErrBodyReadAfterClose)
 			return
 		}
-		v.res.keep = false
-		v.x.raw.Close()
 		return
 	}
-	v.watched = nil
+	v.body.shared, v.watched = nil, nil
 }
 
 var errWriterOver = errors.New("rondohttp: the handler has returned")
@@ -322,7 +321,7 @@ func (w *httpWriter) SetReadDeadline(t time.Time) error {
 	if s := w.v.stream; s != nil {
 		return s.setReadDeadline(t)
 	}
-	w.v.body.own = true
+	w.v.body.own.Store(true)
 	return w.v.conn.SetReadDeadline(t)
 }
 
@@ -334,7 +333,7 @@ func (w *httpWriter) SetWriteDeadline(t time.Time) error {
 	if s := w.v.stream; s != nil {
 		return s.setWriteDeadline(t)
 	}
-	w.v.ownWrite = true
+	w.v.ownWrite.Store(true)
 	return w.v.conn.SetWriteDeadline(t)
 }
 
@@ -350,6 +349,7 @@ func (f HandlerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v := hw.v
 		hw.addFields()
 		hw.status, hw.sent = v.res.status, true
+		v.body.shared = nil // f reads and writes in turn
 		if err := f(r.Context(), &v.res, &v.req); err != nil {
 			v.res.fault(err)
 		}

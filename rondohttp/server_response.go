@@ -270,7 +270,7 @@ func (w *ServerResponse) Interim(status int) error {
 		return nil
 	}
 	if status == http.StatusContinue {
-		v.body.expect = false
+		v.body.expect.Store(false)
 	}
 	if v.stream != nil {
 		return v.stream.interim(status, w.fields)
@@ -298,7 +298,7 @@ func (w *ServerResponse) commit(whole bool) error {
 	if v.stream != nil {
 		return v.stream.commit(w, whole)
 	}
-	if w.keep && (v.shard.server.closing.Load() || !v.body.drainable()) {
+	if unmet := v.body.expect.Load() && v.body.expect.Swap(false); w.keep && (unmet || v.shard.server.closing.Load() || !v.body.drainable()) {
 		w.keep = false
 	}
 	v.out = w.appendHead(v.out, whole)
@@ -392,12 +392,26 @@ func (w *ServerResponse) finish() error {
 
 var errShortBody = errors.New("rondohttp: handler wrote less than the Content-Length it announced")
 
-// fail makes it an answer of status 500.
-func (w *ServerResponse) fail() {
+// fail makes it the answer to a request whose handler has failed.
+func (w *ServerResponse) fail(status int) {
 	w.reset()
-	w.status = http.StatusInternalServerError
+	w.status = status
 	w.add("Content-Type", "text/plain; charset=utf-8")
-	w.body = append(w.body, "Internal Server Error\n"...)
+	w.body = append(append(w.body, http.StatusText(status)...), '\n')
+}
+
+// statusOf returns the status for the error of a handler: it is the client's if that is what the body has failed with.
+func (v *visit) statusOf(err error) int {
+	var be *bodyError
+	switch {
+	case errors.Is(err, ErrBodyTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.As(err, &be):
+		return be.status
+	case v.body.err != nil && v.body.err != io.EOF && errors.Is(err, v.body.err):
+		return http.StatusBadRequest
+	}
+	return http.StatusInternalServerError
 }
 
 // Hijack takes the connection over: the server does nothing with it any more. It returns the connection, which works on
@@ -462,7 +476,7 @@ func (v *visit) report(err error) error {
 	switch {
 	case errors.Is(err, http.ErrAbortHandler):
 		return errAborted
-	case v.outErr != nil, v.body.err != nil && errors.Is(err, v.body.err), errors.Is(err, context.Canceled):
+	case v.outErr != nil, v.body.err != nil && errors.Is(err, v.body.err), errors.Is(err, context.Canceled), errors.Is(err, ErrBodyTooLarge):
 		return err
 	}
 	v.shard.server.log.Error("rondohttp: handler failed", "method", string(v.head.Method()), "target", string(v.head.Target()), "remote", v.conn.RemoteAddr(), "err", err)

@@ -4,7 +4,7 @@ import "github.com/rondo-go/rondo/loop"
 
 // moveTo gives c's connection, which nobody uses yet, to another loop, which makes
 // a Conn of its own of it and calls then with that. If it fails, c is as it was; if
-// the other loop cannot take it in, it is closed.
+// the other loop cannot take it in, it is closed, and then called with nil.
 func (c *Conn) moveTo(l *Loop, then func(*Conn)) error {
 	c.mu.Lock()
 	h, err := c.e.Release()
@@ -23,6 +23,7 @@ func (c *Conn) moveTo(l *Loop, then func(*Conn)) error {
 		if err != nil {
 			h.Close()
 			l.handler(Report{Kind: ReportError, Message: "a connection could not be taken in by another loop", Err: err})
+			then(nil)
 			return
 		}
 		then(newConn(l, e))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +38,8 @@ type Server struct {
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	services []*service
-	turn     int // whose connection the next accepted one is, if they are spread
+	turn     int        // whose connection the next accepted one is, if they are spread
+	hungry   []*service // would accept more, if there were room
 }
 
 // A ServerOption is an option of a [Server].
@@ -229,6 +231,7 @@ func (s *Server) serveAll(ctx context.Context, here *Loop, ln *Listener, others 
 		if err != nil {
 			running.Add(-1)
 			s.forget(v)
+			v.done.Set(struct{}{}) // for whoever waits already
 			errs = append(errs, err)
 			s.Close()
 			break
@@ -355,12 +358,43 @@ func (s *Server) Connections() int {
 	return n
 }
 
-// next returns the service that the next connection is for, if they are spread.
-func (s *Server) next() *service {
+// next returns the service that the next connection is for, if they are spread: one in turn, that has room.
+func (s *Server) next() (v *service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.turn++
-	return s.services[s.turn%len(s.services)]
+	for range s.services {
+		s.turn++
+		if v = s.services[s.turn%len(s.services)]; v.hasRoom() {
+			break
+		}
+	}
+	return v
+}
+
+// full says whether no service has room. Then v is told when one has.
+func (s *Server) full(v *service) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.ContainsFunc(s.services, (*service).hasRoom) {
+		return false
+	}
+	if !slices.Contains(s.hungry, v) {
+		s.hungry = append(s.hungry, v)
+	}
+	return true
+}
+
+// madeRoom tells those whom full has promised it.
+func (s *Server) madeRoom() {
+	s.mu.Lock()
+	all := s.hungry
+	s.hungry = nil
+	s.mu.Unlock()
+	for _, v := range all {
+		h := new(loop.Handle)
+		h.Init(loop.Func(v.changed))
+		v.loop.k.Post(h)
+	}
 }
 
 func (s *Server) forget(v *service) {

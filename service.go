@@ -80,7 +80,7 @@ func (v *service) accept(ctx context.Context, t *loop.Task) error {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	pause := time.Duration(0)
 	for {
-		for !v.closed && (v.ln == nil || v.server.o.max > 0 && int(v.count.Load()) >= v.server.o.max) {
+		for !v.closed && (v.ln == nil || v.full()) {
 			if err := v.park(t); err != nil {
 				return err
 			}
@@ -109,6 +109,19 @@ func (v *service) accept(ctx context.Context, t *loop.Task) error {
 	}
 }
 
+// full says whether there is no room for another connection. If those are spread, whoever makes room on another loop
+// wakes v.
+func (v *service) full() bool {
+	if v.spread {
+		return v.server.full(v)
+	}
+	return !v.hasRoom()
+}
+
+func (v *service) hasRoom() bool {
+	return v.server.o.max <= 0 || int(v.count.Load()) < v.server.o.max
+}
+
 // isShortage says whether accepting failed for want of something that others may
 // give back.
 func isShortage(err error) bool {
@@ -126,18 +139,24 @@ func (v *service) distribute(c *Conn) {
 	if v.spread {
 		to = v.server.next()
 	}
+	to.count.Add(1)
 	if to == v {
 		v.admit(c)
 		return
 	}
 	if err := c.moveTo(to.loop, to.admit); err != nil {
+		to.count.Add(-1)
+		v.count.Add(1)
 		v.admit(c) // better here than nowhere
 	}
 }
 
-// admit begins to serve c.
+// admit begins to serve c, which counts already. Nil: it could not be moved here.
 func (v *service) admit(c *Conn) {
-	v.count.Add(1)
+	if c == nil {
+		v.left()
+		return
+	}
 	c.rest.service = v
 	if v.closed {
 		c.Close()
@@ -162,6 +181,9 @@ func (v *service) protocol(c *Conn) {
 			v.left()
 		}
 	}()
+	if c.closed.Load() {
+		return // between its acceptance and now
+	}
 	p := v.server.factory()
 	made = true
 	NewTransport(c, p)
@@ -197,6 +219,9 @@ func (v *service) expire() {
 func (v *service) left() {
 	v.count.Add(-1)
 	v.changed()
+	if v.server.o.spread && v.server.o.max > 0 {
+		v.server.madeRoom()
+	}
 }
 
 // close stops listening and closes what rests.
@@ -214,8 +239,11 @@ func (v *service) close() {
 	v.changed()
 }
 
-// abort cancels the handlers.
+// abort cancels the handlers. Protocols have no task to cancel: their connections are reset.
 func (v *service) abort() {
+	if v.server.factory != nil {
+		v.closeAll(true)
+	}
 	for _, s := range append([]*shift(nil), v.shifts...) {
 		s.Cancel("server aborted")
 	}

@@ -95,12 +95,17 @@ func (p *Pool[T]) Acquire(ctx context.Context) (*Conn[T], error) {
 	if err := p.permits.Acquire(ctx); err != nil {
 		return nil, fmt.Errorf("connpool: acquire: %w", err)
 	}
+	held := false
+	defer func() {
+		if !held { // also if Open panics
+			p.permits.Release()
+		}
+	}()
 	c, err := p.take(ctx)
 	if err != nil {
-		p.permits.Release()
 		return nil, err
 	}
-	c.held = true
+	held, c.held = true, true
 	return c, nil
 }
 
@@ -119,13 +124,19 @@ func (p *Pool[T]) take(ctx context.Context) (*Conn[T], error) {
 		return nil, ErrClosed
 	}
 	p.open++ // from now on, since Open parks
+	opened := false
+	defer func() {
+		if !opened {
+			p.open--
+		}
+	}()
 	v, err := p.opts.Open(ctx)
-	c := &Conn[T]{Value: v, pool: p, made: now()}
-	switch {
-	case err != nil:
-		p.open--
+	if err != nil {
 		return nil, err
-	case p.closed:
+	}
+	opened = true
+	c := &Conn[T]{Value: v, pool: p, made: now()}
+	if p.closed {
 		p.discard(ctx, c)
 		return nil, ErrClosed
 	}

@@ -264,3 +264,29 @@ func ExamplePool() {
 	})
 	// Output: connection 7
 }
+
+func TestPoolOpenThatPanicsCostsNothing(t *testing.T) {
+	run(t, func(ctx context.Context) error {
+		var s server
+		o := s.options(1)
+		open, oops := o.Open, true
+		o.Open = func(ctx context.Context) (*conn, error) {
+			if oops {
+				panic("oops")
+			}
+			return open(ctx)
+		}
+		p := connpool.New(o)
+		x := rondo.Spawn(ctx, func(ctx context.Context) (int, error) { _, err := p.Acquire(ctx); return 0, err })
+		var pe *rondo.PanicError
+		if _, err := x.Await(ctx); !errors.As(err, &pe) {
+			t.Errorf("Acquire: %v", err)
+		}
+		if n, _ := p.Len(); n != 0 {
+			t.Errorf("%d connections are open", n)
+		}
+		oops = false
+		err := p.With(ctx, func(context.Context, *conn) error { return nil })
+		return errors.Join(err, p.Close(ctx))
+	})
+}

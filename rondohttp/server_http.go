@@ -89,7 +89,6 @@ func (x *httpExchange) end() {
 		v.lost = true
 		if v.stream != nil {
 			v.stream.lose(http.ErrBodyReadAfterClose)
-			return
 		}
 		return
 	}

@@ -312,7 +312,7 @@ func TestServerH2ClosesSlowClients(t *testing.T) {
 	t.Run("body", func(t *testing.T) {
 		p := h2dial(s)
 		p.open(1, "POST", "/upload", false)
-		if status, _, reset := p.answered(1); status != "500" && reset == nil {
+		if status, _, reset := p.answered(1); status != "408" && reset == nil {
 			t.Errorf("%s, %v", status, reset)
 		}
 	})

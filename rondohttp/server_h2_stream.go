@@ -251,7 +251,7 @@ func (s *serverStream) away() bool { return !s.c.shard.kernel.OnLoop() }
 var errSlowReader = fmt.Errorf("rondohttp: the client does not read: %w", os.ErrDeadlineExceeded)
 
 // errSlowBody is that of a body that comes too slowly.
-var errSlowBody = fmt.Errorf("rondohttp: request body comes too slowly: %w", os.ErrDeadlineExceeded)
+var errSlowBody error = &bodyError{http.StatusRequestTimeout, "request body comes too slowly", os.ErrDeadlineExceeded}
 
 // watch ends what is overdue.
 func (s *serverStream) watch(now loop.Time) {

@@ -3,6 +3,7 @@ package loop
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -149,7 +150,7 @@ func BenchmarkTimerStartStop(b *testing.B) {
 // The loop's clock is the system's monotonic one, which setting the time of day does not
 // move: its epoch has such a reading.
 func TestLoopClockIsMonotonic(t *testing.T) {
-	l := New(Options{Poller: fakePoller{}})
+	l := New(Options{Poller: newSleeper()})
 	if l.epoch == l.epoch.Round(0) { // which takes the reading off
 		t.Error("the loop counts from a time of day")
 	}

@@ -118,7 +118,9 @@ func (s *side) stopTimer() {
 	}
 }
 
-// setDeadline sets the deadline, and sees to it that a parked task notices.
+// setDeadline sets the deadline, and sees to it that a parked task notices. The loop's
+// clock is monotonic: a time of day counts as what it is away now, and one that
+// time.Now made does not heed the time of day at all.
 func (s *side) setDeadline(t time.Time) {
 	if t.IsZero() {
 		s.deadline = 0

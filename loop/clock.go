@@ -3,7 +3,8 @@ package loop
 import "time"
 
 // A Time is a point on a loop's clock: nanoseconds since the loop was made. It
-// is monotonic.
+// is monotonic: setting the system's time of day, forward or back, moves neither it
+// nor any timer.
 type Time int64
 
 // Add returns t + d, at most the end of time.

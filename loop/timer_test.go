@@ -3,6 +3,7 @@ package loop
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -143,5 +144,17 @@ func BenchmarkTimerStartStop(b *testing.B) {
 		x := &live[i%len(live)]
 		q.stop(x)
 		q.start(x, Time(i)+Time(i*7919%1000))
+	}
+}
+
+// The loop's clock is the system's monotonic one, which setting the time of day does not
+// move: its epoch has such a reading.
+func TestLoopClockIsMonotonic(t *testing.T) {
+	l := New(Options{Poller: newSleeper()})
+	if l.epoch == l.epoch.Round(0) { // which takes the reading off
+		t.Error("the loop counts from a time of day")
+	}
+	if a, b := l.Now(), l.Now(); a < 0 || b < a || a > Time(time.Minute) {
+		t.Errorf("the clock shows %d, then %d", a, b)
 	}
 }

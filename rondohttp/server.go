@@ -26,11 +26,11 @@ import (
 // the server is a [Server], and else through net/http's types.
 type HandlerFunc func(ctx context.Context, w *ServerResponse, r *ServerRequest) error
 
-// A Server is an HTTP/1 server for the tasks of a loop, or of several. It
+// A Server is a server of HTTP/1 and HTTP/2 for the tasks of a loop, or of several. It
 // is made by [NewServer]. Its methods may be called from any goroutine, but for the Serve
 // ones, which are for tasks.
 //
-// A request is served in the task of its connection. A connection that waits for the next
+// A request is served in the task of its connection, or, of HTTP/2, in one of its own. A connection that waits for the next
 // request has no task, no stack and no buffer.
 //
 // It is strict where leniency would let it and a proxy in front of it disagree about where a

@@ -86,10 +86,12 @@ var errLook = fmt.Errorf("look again: %w", os.ErrDeadlineExceeded)
 // errOver is that of a connection that has come to its end in good order.
 var errOver = errors.New("over")
 
-// serveH2 is the [protocol] of HTTP/2.
-func serveH2(ctx context.Context, s *Server, raw *rondo.Conn, conn net.Conn, read []byte) error {
+// newServerH2 makes a connection of which read has been read already, and sends the settings. Raw, which is conn or
+// below it, is closed when nothing can be written any more.
+func newServerH2(s *Server, raw io.Closer, conn net.Conn, read []byte) *serverH2 {
 	c := &serverH2{shard: s.shardOf(), early: read, dec: hpack.NewDecoder(http2core.DefaultTableBytes, nil)}
-	c.x = &serverConn{shard: c.shard, raw: raw, conn: conn}
+	c.x = &serverConn{shard: c.shard, conn: conn}
+	c.x.raw, _ = raw.(*rondo.Conn)
 	c.w = http2core.NewWriter(conn, func(error) { raw.Close() })
 	c.w.Settings(
 		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(s.limits.Streams)},
@@ -98,6 +100,12 @@ func serveH2(ctx context.Context, s *Server, raw *rondo.Conn, conn net.Conn, rea
 		http2.Setting{ID: http2.SettingNoRFC7540Priorities, Val: 1},
 	)
 	c.in = http2core.NewInflow(c.shard.kernel, c.w, h2StreamWindow, h2ConnWindow, h2MostWindow)
+	return c
+}
+
+// serveH2 is the [protocol] of HTTP/2.
+func serveH2(ctx context.Context, s *Server, raw *rondo.Conn, conn net.Conn, read []byte) error {
+	c := newServerH2(s, raw, conn, read)
 	if secure, ok := conn.(*rondotls.Conn); ok {
 		var again rondotls.Handler
 		again = func(ctx context.Context, conn *rondotls.Conn) error {

@@ -89,6 +89,7 @@ func TestServerH2EndsEmptyContinuations(t *testing.T) {
 	quietly, _ := quiet()
 	s := startServer(t, HandlerFunc(hi), quietly, WithServerLimits(ServerLimits{Header: 200 * time.Millisecond}))
 	p := h2dial(s)
+	p.ack = nil // nothing may come in between
 	p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.block(":method", "GET"), EndStream: true})
 	go func() {
 		for p.WriteContinuation(1, false, nil) == nil {
@@ -335,6 +336,9 @@ func TestServerH2ClosesClientsThatDoNotRead(t *testing.T) {
 	p := h2dial(s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
 	p.WriteWindowUpdate(0, 1<<30)
 	p.open(1, "GET", "/", true)
+	if _, err := p.next(); err != nil { // the answer has begun
+		t.Fatal(err)
+	}
 	for start := time.Now(); s.Connections() > 0; time.Sleep(10 * time.Millisecond) { // the limit is in real time
 		if time.Since(start) > 10*time.Second {
 			t.Fatal("the connection is still there")

@@ -19,6 +19,7 @@ type h2peer struct {
 	c   net.Conn
 	enc *hpack.Encoder
 	buf bytes.Buffer
+	ack *http2.Framer // so that one goroutine can read while another one writes
 }
 
 // h2dial connects to s, and exchanges settings.
@@ -33,6 +34,7 @@ func h2dial(s *testServer, settings ...http2.Setting) *h2peer {
 func h2attach(t testing.TB, c net.Conn) *h2peer {
 	p := &h2peer{t: t, c: c, Framer: http2.NewFramer(c, c)}
 	p.enc = hpack.NewEncoder(&p.buf)
+	p.ack = http2.NewFramer(c, nil)
 	p.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	p.AllowIllegalWrites = true
 	return p
@@ -68,8 +70,8 @@ func (p *h2peer) next() (http2.Frame, error) {
 		}
 		switch f := f.(type) {
 		case *http2.SettingsFrame:
-			if !f.IsAck() {
-				p.WriteSettingsAck()
+			if !f.IsAck() && p.ack != nil {
+				p.ack.WriteSettingsAck()
 			}
 		case *http2.WindowUpdateFrame:
 		default:

@@ -456,7 +456,7 @@ func TestServerH2KeepsDeadlinesOfHandlers(t *testing.T) {
 	p.open(1, "POST", "/read", false)
 	go func() {
 		time.Sleep(100 * time.Millisecond) // the deadline is in real time
-		p.WriteData(1, true, []byte("x"))
+		http2.NewFramer(p.c, nil).WriteData(1, true, []byte("x"))
 	}()
 	if status, body, _ := p.answered(1); status != "200" || body != "truex<nil>" {
 		t.Errorf("%s %q", status, body)

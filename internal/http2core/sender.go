@@ -10,14 +10,16 @@ import (
 
 // A Sender is the sending side of a stream's flow control. At most one task sends at a time.
 type Sender struct {
-	w      *Writer
-	id     uint32
-	window int64 // may be negative, RFC 9113 section 6.9.2
-	err    error // for good
-	pause  error // until Interrupt(nil)
-	want   int
-	listed bool // in w.waiting
-	task   *loop.Task
+	w       *Writer
+	id      uint32
+	window  int64 // may be negative, RFC 9113 section 6.9.2
+	err     error // for good
+	pause   error // until Interrupt(nil)
+	want    int
+	granted int64 // of the connection's window, by pump
+	listed  bool  // in w.waiting
+	index   int   // in w.stalled, while the task waits for the stream's window
+	task    *loop.Task
 }
 
 // Open makes s the sender of a stream.
@@ -32,11 +34,20 @@ func (s *Sender) Send(p []byte, end bool) (n int, err error) {
 	w := s.w
 	for {
 		if err := s.failed(); err != nil {
+			s.giveBack()
 			return n, err
 		}
 		left := len(p) - n
-		k := min(int64(left), s.window, w.window, int64(w.peer.FrameSize))
-		if left > 0 && (k <= 0 || w.Queued() >= roomAt) {
+		k := min(int64(left), s.window, int64(w.peer.FrameSize))
+		switch {
+		case left == 0:
+		case k > 0 && s.granted > 0:
+			k = min(k, s.granted)
+			s.granted -= k
+		case k > 0 && w.window > 0 && w.Queued() < roomAt && len(w.waiting) == 0:
+			k = min(k, w.window)
+			w.window -= k
+		default:
 			if err := s.wait(left); err != nil {
 				return n, err
 			}
@@ -44,7 +55,6 @@ func (s *Sender) Send(p []byte, end bool) (n int, err error) {
 		}
 		last := int(k) == left
 		s.window -= k
-		w.window -= k
 		if left > 0 || end {
 			w.data(s.id, p[n:n+int(k)], end && last)
 		}
@@ -55,6 +65,15 @@ func (s *Sender) Send(p []byte, end bool) (n int, err error) {
 	}
 	w.FlushSoon()
 	return n, nil
+}
+
+// giveBack returns what was granted and is not used.
+func (s *Sender) giveBack() {
+	if s.granted > 0 {
+		s.w.window += s.granted
+		s.granted = 0
+		s.w.pump()
+	}
 }
 
 // failed says why s cannot send.
@@ -71,21 +90,37 @@ func (s *Sender) failed() error {
 // wait parks until it may be possible to send.
 func (s *Sender) wait(left int) error {
 	w := s.w
+	s.giveBack()
 	w.FlushSoon()
-	if s.window > 0 { // or else AddWindow wakes
-		s.want, s.listed = left, true
-		w.waiting = append(w.waiting, s)
-	}
 	_, t := loop.Current()
 	if t == nil {
 		return rondo.ErrNotTask
 	}
+	stalled := s.window <= 0
+	if stalled {
+		s.index = len(w.stalled)
+		w.stalled = append(w.stalled, s)
+	} else {
+		s.want, s.listed = left, true
+		w.waiting = append(w.waiting, s)
+		w.pump()
+		if s.granted > 0 {
+			return nil
+		}
+	}
 	s.task = t
 	err := t.Park(stay{})
 	s.task = nil
+	if stalled {
+		last := len(w.stalled) - 1
+		w.stalled[s.index] = w.stalled[last]
+		w.stalled[s.index].index = s.index
+		w.stalled[last] = nil
+		w.stalled = w.stalled[:last]
+	}
 	s.unlist()
 	if err != nil {
-		w.pump() // what this one was woken for is another's
+		s.giveBack()
 	}
 	return err
 }

@@ -29,6 +29,7 @@ type Writer struct {
 	peer    PeerSettings
 	window  int64     // of the connection: what may still be sent
 	waiting []*Sender // for the window or for room, first come first served
+	stalled []*Sender // for the windows of their streams
 	drain   *loop.Task
 	ended   func(error)
 }
@@ -283,6 +284,9 @@ func (w *Writer) Fail(err error) {
 	for _, s := range w.waiting {
 		s.wake()
 	}
+	for _, s := range w.stalled {
+		s.wake()
+	}
 	w.waiting = nil
 	if w.ended != nil {
 		w.ended(err)
@@ -337,19 +341,23 @@ func (w *Writer) AddWindow(n uint32) error {
 	return nil
 }
 
-// pump wakes senders that wait, as many as may find something to do.
+// pump grants the connection's window to senders that wait, the longest waiting first, in equal shares of at least a
+// frame.
 func (w *Writer) pump() {
 	credit := min(w.window, int64(roomAt-w.Queued()))
+	if credit <= 0 || len(w.waiting) == 0 {
+		return
+	}
+	share := max(credit/int64(len(w.waiting)), int64(w.peer.FrameSize))
 	n := 0
 	for n < len(w.waiting) && credit > 0 {
 		s := w.waiting[n]
-		credit -= int64(s.want)
+		s.granted = min(int64(s.want), share, credit)
+		w.window -= s.granted
+		credit -= s.granted
 		s.listed = false
 		s.wake()
 		n++
-	}
-	if n == 0 {
-		return
 	}
 	k := copy(w.waiting, w.waiting[n:])
 	clear(w.waiting[k:])

@@ -22,13 +22,7 @@ import (
 // TestSlowClientsStopNobody attacks a server with slowhttptest: heads that never end, bodies that trickle in, and answers that are
 // hardly read. Others are served meanwhile, and when the limits are over the slow connections are gone. It takes real time.
 func TestSlowClientsStopNobody(t *testing.T) {
-	tool, err := exec.LookPath("slowhttptest")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("slowhttptest is not installed: apt-get install slowhttptest")
-		}
-		t.Skip("slowhttptest is not installed: apt-get install slowhttptest")
-	}
+	tool := needs(t, "slowhttptest")
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "large"), []byte(strings.Repeat("x", 16<<20)), 0o644); err != nil {
 		t.Fatal(err)

@@ -55,15 +55,15 @@ func parseRange(value string, size int64) (all []byteRange, err error) {
 			if r.at, ok = digits(from); !ok {
 				return nil, errRange
 			}
+			if r.at >= size {
+				beyond = true
+				continue
+			}
 			last := size - 1
 			if to != "" {
 				if last, ok = digits(to); !ok {
 					return nil, errRange
 				}
-			}
-			if r.at >= size {
-				beyond = true
-				continue
 			}
 			if last < r.at {
 				return nil, errRange

@@ -105,11 +105,12 @@ func (r *liveReload) current() (state uint64, next *rondo.Future[struct{}], over
 	return r.state, r.next, r.closed
 }
 
-// heartbeat is how often a stream says something: so a browser that has left is noticed.
+// heartbeat is how often a stream says something: so one whose peer has vanished without a word is noticed.
 const heartbeat = 15 * time.Second
 
 // Serve is a [rondohttp.HandlerFunc]: a stream of server-sent events, each of which is the state.
-func (r *liveReload) Serve(ctx context.Context, w *rondohttp.ServerResponse, _ *rondohttp.ServerRequest) error {
+func (r *liveReload) Serve(_ context.Context, w *rondohttp.ServerResponse, req *rondohttp.ServerRequest) error {
+	ctx := req.Context()
 	r.join()
 	defer r.leave()
 	w.SetContentType("text/event-stream")

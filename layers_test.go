@@ -28,6 +28,7 @@ var layers = [][]string{
 	{"."},
 	{"internal/http1", "internal/http2core", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "rondotest", "connpool"},
 	{"rondohttp"},
+	{"rondohttp/websocket", "rondohttp/sse"},
 	{"fetch"},
 	{"cmd/*", "examples/*", "integration", "conformance/*"},
 }

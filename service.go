@@ -22,6 +22,7 @@ type service struct {
 	shifts  []*shift     // at work
 	free    []*shift
 	resting restList
+	open    restList   // by RestOpen
 	timer   loop.Timer // of the oldest one at rest
 	waiter  *loop.Task // run, parked
 	spread  bool       // what it accepts is for all services
@@ -172,7 +173,7 @@ func (v *service) rest(c *Conn) bool {
 	if !c.beginRest() {
 		return false
 	}
-	if v.server.o.idle > 0 {
+	if v.server.o.idle > 0 && !c.rest.open {
 		c.rest.since = v.loop.k.Now()
 		if !v.timer.Running() {
 			v.loop.k.StartTimer(&v.timer, c.rest.since.Add(v.server.o.idle))
@@ -214,10 +215,13 @@ func (v *service) close() {
 	v.changed()
 }
 
-// abort cancels the handlers.
+// abort cancels the handlers, and closes what rests.
 func (v *service) abort() {
 	for _, s := range append([]*shift(nil), v.shifts...) {
 		s.Cancel("server aborted")
+	}
+	for v.open.oldest != nil {
+		v.open.oldest.Close()
 	}
 }
 
@@ -291,7 +295,7 @@ func (b *shiftBody) Run(t *loop.Task) {
 		if b.err != errRest {
 			return
 		}
-		if v.closed || c.closed.Load() {
+		if v.closed && !c.rest.open || c.closed.Load() {
 			b.err = nil
 			return
 		}

@@ -22,6 +22,7 @@ type service struct {
 	shifts  []*shift     // at work
 	free    []*shift
 	resting restList
+	open    restList   // by RestOpen
 	timer   loop.Timer // of the oldest one at rest
 	waiter  *loop.Task // run, parked
 	spread  bool       // what it accepts is for all services
@@ -194,7 +195,7 @@ func (v *service) rest(c *Conn) bool {
 	if !c.beginRest() {
 		return false
 	}
-	if v.server.o.idle > 0 {
+	if v.server.o.idle > 0 && !c.rest.open {
 		c.rest.since = v.loop.k.Now()
 		if !v.timer.Running() {
 			v.loop.k.StartTimer(&v.timer, c.rest.since.Add(v.server.o.idle))
@@ -239,13 +240,17 @@ func (v *service) close() {
 	v.changed()
 }
 
-// abort cancels the handlers. Protocols have no task to cancel: their connections are reset.
+// abort cancels the handlers, and closes what rests. Protocols have no task to cancel:
+// their connections are reset.
 func (v *service) abort() {
 	if v.server.factory != nil {
 		v.closeAll(true)
 	}
 	for _, s := range append([]*shift(nil), v.shifts...) {
 		s.Cancel("server aborted")
+	}
+	for v.open.oldest != nil {
+		v.open.oldest.Close()
 	}
 }
 
@@ -319,7 +324,7 @@ func (b *shiftBody) Run(t *loop.Task) {
 		if b.err != errRest {
 			return
 		}
-		if v.closed || c.closed.Load() {
+		if v.closed && !c.rest.open || c.closed.Load() {
 			b.err = nil
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -157,4 +158,24 @@ func TestListenConfigBacklog(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A server listens with the options that it was given, on each loop.
+func TestServerListensWithItsConfig(t *testing.T) {
+	var calls atomic.Int32
+	cfg := ListenConfig{Control: func(context.Context, string, string, syscall.RawConn) error {
+		calls.Add(1)
+		return nil
+	}}
+	err := Run(func(ctx context.Context) error {
+		s := NewServer(func(context.Context, *Conn) error { return nil }, WithListenConfig(cfg))
+		err := s.ListenAndServe(ctx, "tcp", "127.0.0.1:0", func(net.Addr) { s.Close() })
+		if !errors.Is(err, ErrServerClosed) {
+			t.Error(err)
+		}
+		return nil
+	}, WithoutSignals(), WithLoops(2))
+	if n := calls.Load(); n != 2 || err != nil {
+		t.Errorf("%d sockets were told of, %v", n, err)
+	}
 }

@@ -124,14 +124,14 @@ func TestTimeoutOfTheContextCounts(t *testing.T) {
 
 // A request that waits for its host's turn does not time out for it.
 func TestTimeoutTotalStartsAfterTheQueue(t *testing.T) {
-	const each, total = 60 * time.Millisecond, 150 * time.Millisecond
+	const each, total = 150 * time.Millisecond, 500 * time.Millisecond
 	url := serveRaw(t, func(c *net.TCPConn, _ int) {
 		time.Sleep(each) // the server's time, which is real
 		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx")
 	})
 	run(t, func(ctx context.Context, s *Session) {
 		err := rondo.WithGroup(ctx, func(g *rondo.Group) error {
-			for range 5 { // the last waits for 240 ms
+			for range 5 { // the last waits for 600 ms
 				g.Go(func(ctx context.Context) error {
 					r, err := s.Get(ctx, url)
 					if err != nil {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -128,6 +127,3 @@ func (p *h2peer) over() (code http2.ErrCode, said bool) {
 		}
 	}
 }
-
-// patience sets how long the peer waits for the server.
-func (p *h2peer) patience(d time.Duration) { p.c.SetDeadline(time.Now().Add(d)) }

@@ -64,8 +64,8 @@ func h2c(t testing.TB) *http.Client {
 
 // h2tls returns a client that speaks HTTP/2 by ALPN.
 func h2tls(t testing.TB, cfg *tls.Config) *http.Client {
-	cfg = cfg.Clone()
-	tr := &http2.Transport{TLSClientConfig: cfg}
+	tr := &http.Transport{Protocols: new(http.Protocols), TLSClientConfig: cfg.Clone()}
+	tr.Protocols.SetHTTP2(true)
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
 }
@@ -302,7 +302,6 @@ func TestServerH2EndsContexts(t *testing.T) {
 						cancel()
 						return
 					}
-					c.Transport.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 					lastConn.Load().Close()
 				}()
 				_, err := tracked(c).Do(request(t, "GET", base+"/", nil).WithContext(ctx))
@@ -329,25 +328,12 @@ var lastConn atomic.Pointer[lastTracked]
 
 // tracked has lastConn know the connections of c.
 func tracked(c *http.Client) *http.Client {
-	dial := func(network, addr string) (net.Conn, error) {
-		conn, err := net.Dial(network, addr)
+	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err == nil {
 			lastConn.Store(&lastTracked{conn})
 		}
 		return conn, err
-	}
-	switch tr := c.Transport.(type) {
-	case *http.Transport:
-		tr.DialContext = func(_ context.Context, network, addr string) (net.Conn, error) { return dial(network, addr) }
-	case *http2.Transport:
-		tr.DialTLSContext = func(ctx context.Context, network, addr string, cfg *tls.Config) (net.Conn, error) {
-			raw, err := dial(network, addr)
-			if err != nil {
-				return nil, err
-			}
-			conn := tls.Client(raw, cfg)
-			return conn, conn.HandshakeContext(ctx)
-		}
 	}
 	return c
 }

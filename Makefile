@@ -11,14 +11,15 @@ BENCH  ?= .
 N      ?= 500
 SEED   ?= 0
 FAMILY ?=
+CASES  ?= *
 
 PLATFORMS   = linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 MODULES     = bench otel integration/web integration/drivers integration/h2spec
 STATICCHECK = $(CURDIR)/.bin/staticcheck
-SCRIPTS     = .ci/run $(shell find bench examples -name '*.sh' 2>/dev/null)
+SCRIPTS     = .ci/run $(shell find bench examples integration -name '*.sh' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help all test race modules h2spec hub portable drivers test-drivers conformance conformance-fuzz lint bench cross docs clean
+.PHONY: help all test race modules h2spec hub portable drivers test-drivers conformance autobahn conformance-fuzz lint bench cross docs clean
 
 help: ## this list
 	@awk -F': .*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ test-drivers: drivers ## the same, and pgx's and go-redis's own suites over Rond
 
 conformance: ## traces of asyncio, generators and pipelines, compared with CPython's
 	$(GO) run ./conformance/replay conformance/testdata/corpus/*.jsonl.gz conformance/testdata/examples/*.json
+
+autobahn: ## the Autobahn suite against the WebSocket server and client (CASES=, quick for a part; needs Python 2.7)
+	GO="$(GO)" integration/websocket/autobahn.sh '$(CASES)'
 
 conformance-fuzz: ## the same for fresh scenarios (N=, SEED=, FAMILY=; needs CPython 3.13.0)
 	$(GO) run ./conformance/fuzz -n $(N) -seed $(SEED) -family '$(FAMILY)'

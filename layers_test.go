@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"."},
 	{"internal/http1", "internal/http2core", "rondotls", "rondotls/mozilla", "pipeline", "pool", "file", "monitor", "connpool"},
 	{"rondohttp"},
-	{"rondotest"},
+	{"rondotest", "rondohttp/websocket", "rondohttp/sse"},
 	{"fetch"},
 	{"cmd/*", "examples/*", "integration", "conformance/*"},
 }

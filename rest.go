@@ -18,6 +18,7 @@ type rest struct {
 
 	transport *Transport // whose protocol is told instead of a handler, or nil
 
+	open         bool  // it rests by RestOpen
 	newer, older *Conn // among those of the service that rest
 }
 
@@ -46,7 +47,15 @@ var errRest = errors.New("rondo: handler returned its connection to rest, but it
 // Bytes that a handler has read and not used, in a buffer of its own, do not
 // count as arriving. A server with [WithIdleTimeout] closes what rests too long.
 func (c *Conn) Rest(next Handler) error {
-	c.rest.next = next
+	c.rest.next, c.rest.open = next, false
+	return errRest
+}
+
+// RestOpen is [Conn.Rest] for a protocol that ends its connections itself, with a farewell: neither
+// the idle timeout nor [Server.Close] closes what rests so, and [Server.Shutdown] waits for it. If it is closed
+// all the same, by [Conn.Close] or [Server.AbortClients], next is called too, and its reads fail.
+func (c *Conn) RestOpen(next Handler) error {
+	c.rest.next, c.rest.open = next, true
 	return errRest
 }
 
@@ -70,14 +79,22 @@ func (c *Conn) beginRest() bool {
 	}
 	c.rest.on = true
 	c.loop.k.Inflight(1)
-	c.rest.service.resting.push(c)
+	c.rest.list().push(c)
 	return true
+}
+
+// list returns the list of those that rest in the same way.
+func (r *rest) list() *restList {
+	if r.open {
+		return &r.service.open
+	}
+	return &r.service.resting
 }
 
 func (c *Conn) endRest() {
 	c.rest.on = false
 	c.loop.k.Inflight(-1)
-	c.rest.service.resting.remove(c)
+	c.rest.list().remove(c)
 }
 
 // wake is for the closing of c: if it rests, it leaves its server, and its protocol
@@ -85,7 +102,11 @@ func (c *Conn) endRest() {
 func (c *Conn) wake() {
 	if c.rest.on {
 		c.endRest()
-		c.rest.service.left()
+		if c.rest.open {
+			c.rest.service.start(c)
+		} else {
+			c.rest.service.left()
+		}
 	}
 	if c.rest.transport != nil {
 		c.rest.transport.closedBelow()

@@ -342,8 +342,8 @@ func (s *Server) CloseClients() { s.each(func(v *service) { v.closeAll(false) })
 // AbortClients cancels the handlers, and resets all connections.
 func (s *Server) AbortClients() {
 	s.each(func(v *service) {
-		v.closeAll(true)
 		v.abort()
+		v.closeAll(true)
 	})
 }
 

@@ -22,11 +22,13 @@ type service struct {
 	shifts  []*shift     // at work
 	free    []*shift
 	resting restList
+	open    restList   // by RestOpen
 	timer   loop.Timer // of the oldest one at rest
 	waiter  *loop.Task // run, parked
 	spread  bool       // what it accepts is for all services
 	vars    *varMap    // of the handlers
 	closed  bool
+	aborted bool
 	done    *Future[struct{}]
 }
 
@@ -194,7 +196,7 @@ func (v *service) rest(c *Conn) bool {
 	if !c.beginRest() {
 		return false
 	}
-	if v.server.o.idle > 0 {
+	if v.server.o.idle > 0 && !c.rest.open {
 		c.rest.since = v.loop.k.Now()
 		if !v.timer.Running() {
 			v.loop.k.StartTimer(&v.timer, c.rest.since.Add(v.server.o.idle))
@@ -239,13 +241,17 @@ func (v *service) close() {
 	v.changed()
 }
 
-// abort cancels the handlers. Protocols have no task to cancel: their connections are reset.
+// abort cancels the handlers, and closes what rests. Protocols have no task to cancel: their connections are reset.
 func (v *service) abort() {
+	v.aborted = true
 	if v.server.factory != nil {
 		v.closeAll(true)
 	}
 	for _, s := range append([]*shift(nil), v.shifts...) {
 		s.Cancel("server aborted")
+	}
+	for v.open.oldest != nil {
+		v.open.oldest.Close()
 	}
 }
 
@@ -319,7 +325,7 @@ func (b *shiftBody) Run(t *loop.Task) {
 		if b.err != errRest {
 			return
 		}
-		if v.closed || c.closed.Load() {
+		if v.closed && !c.rest.open || v.aborted || c.closed.Load() {
 			b.err = nil
 			return
 		}

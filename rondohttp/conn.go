@@ -17,12 +17,13 @@ type conn struct {
 	s        *Session
 	host     *host
 	raw      *rondo.Conn
-	tls      *tls.Conn  // nil for http
-	in       []byte     // bytes of the connection that nobody has taken yet
-	own      []byte     // the buffer that in lies in, nil if that is the loop's own
-	holder   *loop.Task // tells c before it parks, so that in can be saved
-	deadline time.Time  // for reading, as armed
-	used     bool       // it has answered before
+	tls      *tls.Conn    // nil for http
+	wire     *upgradeWire // beneath tls, nil but for Upgrade
+	in       []byte       // bytes of the connection that nobody has taken yet
+	own      []byte       // the buffer that in lies in, nil if that is the loop's own
+	holder   *loop.Task   // tells c before it parks, so that in can be saved
+	deadline time.Time    // for reading, as armed
+	used     bool         // it has answered before
 
 	prev, next *conn // in a connList
 	idleSince  loop.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ type exchange struct {
 	whole bool // the request was sent whole
 	ready bool // the head of the answer has come already, while the request was written
 	ended bool // trace was told so
+
+	upgrade bool // another protocol is to follow
 }
 
 // error makes err the error of x.
@@ -201,7 +204,7 @@ func (r *Response) queue(ctx context.Context) error {
 	if clocked || r.trace != nil {
 		began = time.Now()
 	}
-	h, waited, err := r.s.pool.acquire(ctx, &r.u, r.tls, r.limits.Queue)
+	h, waited, err := r.s.pool.acquire(ctx, &r.u, r.tls, r.upgrade, r.limits.Queue)
 	if r.trace != nil && r.trace.Queued != nil {
 		r.trace.Queued(time.Since(began), err)
 	}
@@ -295,6 +298,9 @@ func (r *Response) begin() {
 	}
 	if t := r.trace; t != nil && t.Headers != nil {
 		t.Headers(r.Status, r.Header())
+	}
+	if r.Status == http.StatusSwitchingProtocols {
+		return // see Upgrade
 	}
 	if r.body.Done() {
 		r.release(true)

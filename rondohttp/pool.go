@@ -30,6 +30,8 @@ type hostKey struct {
 	tls    bool
 	host   string      // lower case, without the scheme's own port
 	config *tls.Config // of a request that brings its own, else nil
+
+	upgrade bool // for another protocol: of HTTP/1.1 from end to end
 }
 
 // A host is one origin: its idle connections and its limit.
@@ -62,8 +64,8 @@ func newPool(c *config) pool {
 
 // acquire returns the host of u with the permits for one connection to it, parking until there are any.
 // A caller that is canceled, or waits longer than limit, holds nothing. It reports whether it parked.
-func (p *pool) acquire(ctx context.Context, u *http1.URL, own *tls.Config, limit time.Duration) (h *host, waited bool, err error) {
-	if h, err = p.lookup(u, own); err != nil {
+func (p *pool) acquire(ctx context.Context, u *http1.URL, own *tls.Config, upgrade bool, limit time.Duration) (h *host, waited bool, err error) {
+	if h, err = p.lookup(u, own, upgrade); err != nil {
 		return nil, false, err
 	}
 	h.refs++
@@ -135,8 +137,8 @@ func (p *pool) tidy(h *host) {
 	}
 }
 
-func (p *pool) lookup(u *http1.URL, own *tls.Config) (*host, error) {
-	key := hostKey{tls: u.Scheme == "https", host: u.Host}
+func (p *pool) lookup(u *http1.URL, own *tls.Config, upgrade bool) (*host, error) {
+	key := hostKey{tls: u.Scheme == "https", host: u.Host, upgrade: upgrade}
 	if key.tls {
 		key.config = own
 	}

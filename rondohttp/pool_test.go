@@ -184,15 +184,15 @@ func TestPoolLookup(t *testing.T) {
 				t.Fatal(err)
 			}
 			clear(s.pool.hosts)
-			if h, err := s.pool.lookup(&u, nil); err != nil || h.addr != want.addr || h.header != want.header {
+			if h, err := s.pool.lookup(&u, nil, false); err != nil || h.addr != want.addr || h.header != want.header {
 				t.Errorf("%s: %+v, %v", in, h, err)
 			}
 		}
 		clear(s.pool.hosts)
 		a, _ := http1.SplitURL("http://example.org/")
 		b, _ := http1.SplitURL("http://EXAMPLE.org:80/")
-		ha, _ := s.pool.lookup(&a, nil)
-		if hb, _ := s.pool.lookup(&b, nil); ha != hb {
+		ha, _ := s.pool.lookup(&a, nil, false)
+		if hb, _ := s.pool.lookup(&b, nil, false); ha != hb {
 			t.Error("two spellings, two hosts")
 		}
 		clear(s.pool.hosts)

@@ -61,7 +61,7 @@ func (p *proxy) socks() bool { return strings.HasPrefix(p.scheme, "socks") }
 
 // forwards reports whether p is sent the requests for h themselves (RFC 9112 section 3.2.2), and not
 // asked for a tunnel.
-func (p *proxy) forwards(h *host) bool { return !h.key.tls && !p.socks() }
+func (p *proxy) forwards(h *host) bool { return !h.key.tls && !p.socks() && !h.key.upgrade }
 
 // FromEnvironment is for [WithProxy]: it takes the proxies from the variables HTTP_PROXY, HTTPS_PROXY and
 // NO_PROXY, or the same in lower case, as of now. Such a URL may be one of socks5, too.
@@ -218,6 +218,10 @@ func (x *exchange) secure(ctx context.Context, c *conn, config *tls.Config) erro
 	if c.tls != nil {
 		c.discard()
 		under = c.tls
+	}
+	if x.upgrade {
+		c.wire = &upgradeWire{Conn: under}
+		under = c.wire
 	}
 	t := tls.Client(under, config)
 	// Without a context: given one that can be canceled, crypto/tls starts a goroutine.

@@ -42,7 +42,8 @@ type Request struct {
 	Timeouts *Timeouts   // instead of the session's
 	Trace    *Trace      // instead of what the session's gives
 
-	once bool // for RoundTrip: no redirects, no cookies
+	once    bool // for RoundTrip: no redirects, no cookies
+	upgrade bool // for Upgrade
 }
 
 // SetBasicAuth makes req carry a user and a password (RFC 7617).

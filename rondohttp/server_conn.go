@@ -21,9 +21,10 @@ import (
 type serverConn struct {
 	shard  *shard
 	raw    *rondo.Conn
-	conn   net.Conn      // raw, or TLS on it
-	served int           // requests
-	again  rondo.Handler // serves when bytes arrive; of https, TLS keeps it
+	conn   net.Conn                                         // raw, or TLS on it
+	served int                                              // requests
+	again  rondo.Handler                                    // serves when bytes arrive; of https, TLS keeps it
+	taken  func(ctx context.Context) (rest bool, err error) // serves it from now on; see hijackedConn.Rest
 
 	// For handlers of net/http's, when first asked for.
 	remoteText string
@@ -55,8 +56,12 @@ func (x *serverConn) tlsState() *tls.ConnectionState {
 func (s *Server) accept(ctx context.Context, c *rondo.Conn) error {
 	x := &serverConn{shard: s.shardOf(), raw: c, conn: c}
 	x.again = func(ctx context.Context, c *rondo.Conn) error {
-		if rest, err := x.serve(ctx); !rest {
+		rest, err := x.turn(ctx)
+		switch {
+		case !rest:
 			return err
+		case x.taken != nil:
+			return c.RestOpen(x.again)
 		}
 		return c.Rest(x.again)
 	}
@@ -71,8 +76,12 @@ func (s *Server) acceptTLS(ctx context.Context, c *rondotls.Conn) error {
 	}
 	x := &serverConn{shard: s.shardOf(), raw: raw, conn: c}
 	again := func(ctx context.Context, c *rondotls.Conn) error {
-		if rest, err := x.serve(ctx); !rest {
+		rest, err := x.turn(ctx)
+		switch {
+		case !rest:
 			return err
+		case x.taken != nil:
+			return c.RestOpen(nil)
 		}
 		return c.Rest(nil)
 	}
@@ -134,6 +143,16 @@ func (v *visit) clear() {
 	v.head.Reset()
 }
 
+// turn serves x from the arrival of bytes until it rests, or for good: by itself, or by who has taken it.
+func (x *serverConn) turn(ctx context.Context) (rest bool, err error) {
+	if x.taken == nil {
+		if rest, err = x.serve(ctx); x.taken == nil || !rest {
+			return rest, err
+		}
+	}
+	return x.taken(ctx)
+}
+
 // serve serves x from the arrival of bytes until it rests, or for good.
 func (x *serverConn) serve(ctx context.Context) (rest bool, err error) {
 	v := x.shard.enter(x)
@@ -172,7 +191,7 @@ func (v *visit) run(ctx context.Context) (rest bool, err error) {
 			v.r += n
 			v.headAt = v.r
 			if again, err := v.exchange(ctx); !again {
-				return false, err
+				return v.x.taken != nil, err
 			}
 			v.head.Reset()
 		}

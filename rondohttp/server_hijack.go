@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/rondo-go/rondo"
+	"github.com/rondo-go/rondo/loop"
 )
 
 // A hijackedConn is a connection that a handler has taken over.
 type hijackedConn struct {
 	net.Conn
+	x    *serverConn
 	gone *rondo.Future[struct{}]
 	over atomic.Bool
 }
@@ -22,8 +24,48 @@ func (c *hijackedConn) Close() error {
 	err := c.Conn.Close()
 	if !c.over.Swap(true) {
 		c.gone.Set(struct{}{})
+		c.onLoop(func() { delete(c.x.shard.leaving, c) })
 	}
 	return err
+}
+
+// onLoop calls f on the loop's thread: at once if this is it.
+func (c *hijackedConn) onLoop(f func()) {
+	if c.x.shard.kernel.OnLoop() {
+		f()
+		return
+	}
+	h := new(loop.Handle)
+	h.Init(loop.Func(f))
+	c.x.shard.kernel.Post(h)
+}
+
+// OnShutdown has f called on the loop's thread, as a callback, when the server is shut down, unless c is closed
+// before. It is for protocols that take leave of their peers.
+func (c *hijackedConn) OnShutdown(f func()) {
+	c.onLoop(func() {
+		switch {
+		case c.over.Load():
+		case c.x.shard.server.closing.Load():
+			f()
+		default:
+			if c.x.shard.leaving == nil {
+				c.x.shard.leaving = make(map[*hijackedConn]func())
+			}
+			c.x.shard.leaving[c] = f
+		}
+	})
+}
+
+// Rest hands c over to serve, which is called when the handler of the request has returned, and returns whether c is to
+// rest, by [rondo.Conn.RestOpen]: then it is called again when bytes have arrived, or c is closed. It is for the task
+// of that handler; elsewhere it returns false.
+func (c *hijackedConn) Rest(serve func(ctx context.Context) (rest bool, err error)) bool {
+	if !c.x.shard.kernel.OnLoop() {
+		return false
+	}
+	c.x.taken = serve
+	return true
 }
 
 // CloseWrite ends the connection in one direction.
@@ -49,7 +91,7 @@ func (v *visit) hijack() (*hijackedConn, []byte, error) {
 		return nil, nil, err
 	}
 	v.conn.SetDeadline(time.Time{})
-	c := &hijackedConn{Conn: v.conn, gone: rondo.NewFuture[struct{}]()}
+	c := &hijackedConn{Conn: v.conn, x: v.x, gone: rondo.NewFuture[struct{}]()}
 	v.hijacked = c
 	return c, v.in[v.r:v.w:v.w], nil
 }
@@ -69,8 +111,12 @@ func (v *visit) take() error {
 	return nil
 }
 
-// outlive waits until the connection that a handler has taken is closed, which may be long after the handler has returned.
+// outlive waits until the connection that a handler has taken is closed, which may be long after the handler has returned, unless it
+// is to be served by another now.
 func (v *visit) outlive(ctx context.Context) {
+	if v.x.taken != nil {
+		return
+	}
 	defer v.hijacked.Conn.Close()
 	if ctx.Err() != nil {
 		return // the handler knows already, and may have left without a Close

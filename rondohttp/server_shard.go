@@ -21,7 +21,10 @@ type shard struct {
 	h2s    []*serverH2
 	heads  [][]byte // buffers for heads of HTTP/2
 	timer  loop.Timer
-	tick   time.Duration // how often deadlines are looked at
+
+	leaving map[*hijackedConn]func() // to be called at Shutdown
+
+	tick time.Duration // how often deadlines are looked at
 
 	now       loop.Time // as of iteration
 	iteration uint64
@@ -145,8 +148,12 @@ func (h *shard) watch() {
 	}
 }
 
-// closeIdle ends the visits that wait for a request.
+// closeIdle ends the visits that wait for a request, and tells those who have taken connections.
 func (h *shard) closeIdle() {
+	for c, f := range h.leaving {
+		delete(h.leaving, c)
+		f()
+	}
 	for _, v := range h.visits {
 		if v.idle {
 			v.conn.SetReadDeadline(time.Unix(1, 0))

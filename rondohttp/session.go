@@ -132,7 +132,7 @@ func (s *Session) do(ctx context.Context, req *Request) (*Response, error) {
 // prepare returns the response of req, to be started.
 func (s *Session) prepare(req *Request) (r *Response, err error) {
 	r = &Response{exchange: exchange{s: s, method: req.Method, url: req.URL, upload: newUpload(req), limits: req.Timeouts,
-		trace: req.Trace, tls: req.TLS, expect: req.ExpectContinue, once: req.once}}
+		trace: req.Trace, tls: req.TLS, expect: req.ExpectContinue, once: req.once, upgrade: req.upgrade}}
 	if r.limits == nil {
 		r.limits = &s.timeouts
 	}

@@ -55,7 +55,7 @@ func (x *exchange) readHead(ctx context.Context) error {
 		if !done {
 			continue
 		}
-		if head.Status >= 200 {
+		if head.Status >= 200 || head.Status == http.StatusSwitchingProtocols && x.upgrade {
 			return nil
 		}
 		interim++

@@ -38,6 +38,7 @@ type Conn struct {
 	closed     atomic.Bool
 
 	next   Handler       // see Rest
+	open   bool          // it rests by RestOpen
 	resume rondo.Handler // serve, for the server to call when bytes arrive
 	peek   [1]byte       // under rd: a byte that was read to see whether there is one
 	peeked bool

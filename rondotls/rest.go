@@ -40,7 +40,15 @@ func (c *Conn) Rest(next Handler) error {
 	if next != nil {
 		c.next = next
 	}
+	c.open = false
 	return errRest
+}
+
+// RestOpen is [Conn.Rest] by [rondo.Conn.RestOpen].
+func (c *Conn) RestOpen(next Handler) error {
+	err := c.Rest(next)
+	c.open = true
+	return err
 }
 
 // serve has the handler serve c, until it ends or returns it to rest.
@@ -58,6 +66,9 @@ func (c *Conn) serve(ctx context.Context, raw *rondo.Conn) error {
 		}
 		if err := c.flush(); err != nil { // the answer to a key update, say
 			return err
+		}
+		if c.open {
+			return raw.RestOpen(c.resume)
 		}
 		return raw.Rest(c.resume)
 	}

@@ -28,6 +28,7 @@ type service struct {
 	spread  bool       // what it accepts is for all services
 	vars    *varMap    // of the handlers
 	closed  bool
+	aborted bool
 	done    *Future[struct{}]
 }
 
@@ -243,6 +244,7 @@ func (v *service) close() {
 // abort cancels the handlers, and closes what rests. Protocols have no task to cancel:
 // their connections are reset.
 func (v *service) abort() {
+	v.aborted = true
 	if v.server.factory != nil {
 		v.closeAll(true)
 	}
@@ -324,7 +326,7 @@ func (b *shiftBody) Run(t *loop.Task) {
 		if b.err != errRest {
 			return
 		}
-		if v.closed && !c.rest.open || c.closed.Load() {
+		if v.closed && !c.rest.open || v.aborted || c.closed.Load() {
 			b.err = nil
 			return
 		}

@@ -185,7 +185,7 @@ func TestAutobahnClient(t *testing.T) {
 	l.Close()
 	s := spec(t, map[string]any{
 		"outdir": dir, "cases": cases, "exclude-cases": []string{}, "exclude-agent-cases": map[string]any{},
-		"url": "ws://" + address,
+		"url": "ws://" + address, "webport": 0,
 	})
 	var out bytes.Buffer
 	cmd := exec.Command(program, "-m", "fuzzingserver", "-s", s)
@@ -193,7 +193,8 @@ func TestAutobahnClient(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	end := func() { cmd.Process.Kill(); cmd.Wait() }
+	defer end()
 	err = rondo.Run(func(ctx context.Context) error {
 		session := rondohttp.NewSession()
 		defer session.Close()
@@ -238,7 +239,8 @@ func TestAutobahnClient(t *testing.T) {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		end()
+		t.Fatalf("%v; the suite says: %s", err, out.Bytes())
 	}
 	judge(t, dir, "client")
 }

@@ -35,7 +35,7 @@ func Events(ctx context.Context, s *rondohttp.Session, url string) iter.Seq2[Eve
 	return (&Client{Session: s}).Events(ctx, url)
 }
 
-// ErrNotEvents: the answer is no stream of events.
+// ErrNotEvents says that the answer is no stream of events.
 var ErrNotEvents = errors.New("sse: not a stream of events")
 
 // Events ranges over the events that the server at url sends, as an EventSource does: when the connection ends it waits, and connects anew, with

@@ -236,7 +236,7 @@ func (c *Conn) step(ctx context.Context) (p []byte, last bool, err error) {
 		}
 		h, n, ok := parseHeader(c.in)
 		if !ok || h.OpCode.IsControl() && h.Length <= ws.MaxControlFramePayloadSize && int64(len(c.in)-n) < h.Length {
-			if c.in != nil && len(c.in) >= 2 { // what is wrong can be told early
+			if len(c.in) >= 2 { // what is wrong can be told early
 				if err := c.checkHeader(ctx, h, n, ok); err != nil {
 					return nil, false, err
 				}

@@ -185,10 +185,10 @@ func TestAutobahnClient(t *testing.T) {
 	l.Close()
 	s := spec(t, map[string]any{
 		"outdir": dir, "cases": cases, "exclude-cases": []string{}, "exclude-agent-cases": map[string]any{},
-		"url": "ws://" + address, "webport": 0,
+		"url": "ws://" + address,
 	})
 	var out bytes.Buffer
-	cmd := exec.Command(program, "-m", "fuzzingserver", "-s", s)
+	cmd := exec.Command(program, "-m", "fuzzingserver", "-s", s, "-u", "0")
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

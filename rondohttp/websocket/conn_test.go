@@ -555,3 +555,44 @@ func TestConnFailsOnWrongFrames(t *testing.T) {
 		})
 	}
 }
+
+func TestServeCanceledEndsThoseAtRest(t *testing.T) {
+	err := rondo.Run(func(ctx context.Context) error {
+		ended := 0
+		s := newSite(accepting(t, nil, func(_ context.Context, c *Conn) {
+			c.OnMessage(func(ctx context.Context, c *Conn, m Message) error {
+				if err := c.Write(ctx, m.Type, m.Data); err != nil {
+					return err
+				}
+				rondo.Sleep(ctx, time.Hour) // the second one is in its callback
+				return nil
+			}, func(*Conn, error) { ended++ })
+		}))
+		ready := rondo.NewFuture[struct{}]()
+		served := rondo.Spawn(ctx, func(ctx context.Context) (error, error) {
+			return s.ListenAndServe(ctx, "tcp", "127.0.0.1:0", s.listening(ready)), nil
+		})
+		ready.Await(ctx)
+		rests, busy := s.dial(t, ctx, nil), s.dial(t, ctx, nil)
+		busy.Write(ctx, Text, []byte("x"))
+		if _, err := busy.Read(ctx); err != nil {
+			t.Fatal(err)
+		}
+		served.Cancel("")
+		if err, _ := served.Await(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("served: %v", err)
+		}
+		for _, c := range []*Conn{rests, busy} {
+			if _, err := c.Read(ctx); err == nil {
+				t.Error("a client reads on")
+			}
+		}
+		if ended != 2 {
+			t.Errorf("%d of 2 were told", ended)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -107,6 +107,10 @@ func (c *Conn) wake(ctx context.Context) (rest bool, err error) {
 		if err != errToRest {
 			return false, nil
 		}
+		if ctx.Err() != nil {
+			c.lose(context.Cause(ctx)) // the server is aborted: there is no next time
+			return false, nil
+		}
 		c.shrink()
 		c.handler.atRest = true
 		c.listen(true)

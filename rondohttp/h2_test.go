@@ -515,3 +515,207 @@ func TestH2ErrorTellsItsCode(t *testing.T) {
 			}
 		})
 }
+
+func TestH2ThroughProxies(t *testing.T) {
+	echo := func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }
+	for name, secure := range map[string]bool{"tls": true, "h2c": false} {
+		url, _, opts := startH2(t, secure, nil, echo)
+		p := &testProxy{}
+		front, tlsFront := httptest.NewServer(p), httptest.NewTLSServer(p)
+		defer front.Close()
+		defer tlsFront.Close()
+		opts = append(opts, WithTLS(&tls.Config{InsecureSkipVerify: true}))
+		want := map[string]string{front.URL: "HTTP/2.0", tlsFront.URL: "HTTP/2.0"}
+		if secure {
+			want[tlsFront.URL] = "HTTP/1.1"
+		}
+		for front, want := range want {
+			run(t, func(ctx context.Context, s *Session) {
+				for range 2 {
+					if _, body := get(t, ctx, s, url); body != want {
+						t.Errorf("%s through %s: %s", name, front, body)
+					}
+				}
+			}, append(opts, proxyAt(t, front))...)
+		}
+	}
+}
+
+func TestH2CloseEndsRequests(t *testing.T) {
+	eachH2(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/body" {
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+		}
+		<-r.Context().Done()
+	}, func(t *testing.T, ctx context.Context, s *Session, url string, _ *counter) {
+		before := len(rondo.Tasks())
+		waits := rondo.Spawn(ctx, func(ctx context.Context) (int, error) {
+			_, err := s.Get(ctx, url)
+			return 0, err
+		})
+		r, err := s.Get(ctx, url+"/body")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if _, err := waits.Await(ctx); kindOf(err) != KindClosed || !errors.Is(err, ErrSessionClosed) {
+			t.Errorf("without a head: %v", err)
+		}
+		if _, err := r.Bytes(ctx); kindOf(err) != KindClosed || !errors.Is(err, ErrSessionClosed) {
+			t.Errorf("in the body: %v", err)
+		}
+		if _, err := s.Get(ctx, url); !errors.Is(err, ErrSessionClosed) {
+			t.Errorf("afterwards: %v", err)
+		}
+		for i := 0; len(rondo.Tasks()) > before; i++ {
+			if i == 1000 {
+				t.Fatalf("%d tasks are left", len(rondo.Tasks())-before)
+			}
+			rondo.Sleep(ctx, time.Millisecond) // the reader tells the server first, if it can
+		}
+	})
+}
+
+// A connection at rest holds its reader and nothing else, and CloseIdle ends that.
+func TestH2IdleConnectionHoldsOneTask(t *testing.T) {
+	eachH2(t, nil, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") },
+		func(t *testing.T, ctx context.Context, s *Session, url string, c *counter) {
+			before := len(rondo.Tasks())
+			tasks := func(n int) {
+				t.Helper()
+				for i := 0; len(rondo.Tasks()) != before+n; i++ {
+					if i == 1000 {
+						t.Fatalf("%d tasks, want %d", len(rondo.Tasks())-before, n)
+					}
+					rondo.Sleep(ctx, time.Millisecond) // what was written last is still leaving
+				}
+			}
+			for range 3 {
+				get(t, ctx, s, url)
+			}
+			tasks(1)
+			if s.pool.idle.first == nil || s.pool.busy.first != nil || !s.pool.total.TryAcquire() {
+				t.Error("it does not rest")
+			}
+			s.pool.total.Release()
+			s.CloseIdle()
+			tasks(0)
+			get(t, ctx, s, url)
+			if n := c.opened.Load(); n != 2 {
+				t.Errorf("%d connections", n)
+			}
+		})
+}
+
+func TestH2Trace(t *testing.T) {
+	url, _, opts := startH2(t, true, nil, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") })
+	run(t, func(ctx context.Context, s *Session) {
+		var steps []string
+		step := func(format string, args ...any) { steps = append(steps, fmt.Sprintf(format, args...)) }
+		trace := &Trace{
+			Queued:       func(time.Duration, error) { step("queued") },
+			GotConn:      func(c ConnInfo) { step("conn %v %d", c.Reused, c.Stream) },
+			WroteRequest: func() { step("wrote") },
+			FirstByte:    func() { step("first") },
+			Headers:      func(status int, _ http.Header) { step("%d", status) },
+			Chunk:        func(n int) { step("%d", n) },
+			Done:         func(err error) { step("done %v", err) },
+		}
+		for range 2 {
+			if _, err := fetch(ctx, s, &Request{URL: url, Trace: trace}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := "queued, conn false 1, wrote, first, 200, 1, done <nil>, queued, conn true 3, wrote, first, 200, 1, done <nil>"
+		if got := strings.Join(steps, ", "); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}, opts...)
+}
+
+// Requests that wait get their turn in the order in which they came.
+func TestH2QueueIsFirstComeFirstServed(t *testing.T) {
+	var order []string
+	url, _, opts := startH2(t, false, &http.HTTP2Config{MaxConcurrentStreams: 1}, func(w http.ResponseWriter, r *http.Request) {
+		order = append(order, r.URL.Path) // one at a time
+	})
+	run(t, func(ctx context.Context, s *Session) {
+		var want []string
+		err := rondo.WithGroup(ctx, func(g *rondo.Group) error {
+			for i := range 30 {
+				path := fmt.Sprintf("/%02d", i)
+				want = append(want, path)
+				g.Go(func(ctx context.Context) error { _, err := fetch(ctx, s, &Request{URL: url + path}); return err })
+			}
+			return nil
+		})
+		if err != nil || strings.Join(order, " ") != strings.Join(want, " ") {
+			t.Errorf("%v %v", order, err)
+		}
+	}, append(opts, WithHTTP2(http.HTTP2Config{StrictMaxConcurrentRequests: true}))...)
+}
+
+// Whoever leaves the queue, or is canceled when it is just its turn, takes nothing with it.
+func TestH2QueueLosesNothingToCancels(t *testing.T) {
+	url, c, opts := startH2(t, false, &http.HTTP2Config{MaxConcurrentStreams: 2}, func(w http.ResponseWriter, r *http.Request) {})
+	run(t, func(ctx context.Context, s *Session) {
+		for round := range 50 {
+			var tasks []*rondo.Task[string]
+			for range 10 {
+				tasks = append(tasks, rondo.Spawn(ctx, func(ctx context.Context) (string, error) { return fetch(ctx, s, &Request{URL: url}) }))
+			}
+			for i, task := range tasks {
+				if (i+round)%3 == 0 {
+					task.Cancel("")
+				}
+				if i%4 == round%4 {
+					rondo.Sleep(ctx, 0)
+				}
+			}
+			for i, task := range tasks {
+				if _, err := task.Await(ctx); err != nil && (i+round)%3 != 0 {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := s.pool.hosts; len(n) != 1 {
+			t.Fatalf("%d hosts", len(n))
+		}
+		for _, h := range s.pool.hosts {
+			if m := h.mux; h.refs != 0 || m.used != 0 || m.opening || len(m.waiting) > 0 || len(m.conns) > 0 {
+				t.Errorf("%d references, %+v", h.refs, m)
+			}
+		}
+		if c.opened.Load() != 1 {
+			t.Errorf("%d connections", c.opened.Load())
+		}
+	}, append(opts, WithPerHost(1))...)
+}
+
+func BenchmarkH2Get(b *testing.B) {
+	b.ReportAllocs()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }))
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Start()
+	defer srv.Close()
+	rondo.Run(func(ctx context.Context) error {
+		s := NewSession(WithProtocols(priorKnowledge()))
+		defer s.Close()
+		const side = 50
+		return rondo.WithGroup(ctx, func(g *rondo.Group) error {
+			for i := range side {
+				g.Go(func(ctx context.Context) error {
+					for n := i; n < b.N; n += side {
+						if _, err := fetch(ctx, s, &Request{URL: srv.URL}); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			return nil
+		})
+	})
+}

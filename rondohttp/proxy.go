@@ -219,6 +219,8 @@ func (x *exchange) secure(ctx context.Context, c *conn, config *tls.Config) erro
 	if c.tls != nil {
 		c.discard()
 		under = c.tls
+		config = config.Clone()
+		config.NextProtos = []string{"http/1.1"} // see tlsWire: over two layers of TLS it would take two
 	} else if x.host.mux != nil {
 		c.wire = &tlsWire{Conn: under}
 		under = c.wire

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -636,9 +637,12 @@ func TestH2Trace(t *testing.T) {
 
 // Requests that wait get their turn in the order in which they came.
 func TestH2QueueIsFirstComeFirstServed(t *testing.T) {
+	var mu sync.Mutex
 	var order []string
 	url, _, opts := startH2(t, false, &http.HTTP2Config{MaxConcurrentStreams: 1}, func(w http.ResponseWriter, r *http.Request) {
-		order = append(order, r.URL.Path) // one at a time
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, r.URL.Path)
 	})
 	run(t, func(ctx context.Context, s *Session) {
 		var want []string
@@ -650,6 +654,8 @@ func TestH2QueueIsFirstComeFirstServed(t *testing.T) {
 			}
 			return nil
 		})
+		mu.Lock()
+		defer mu.Unlock()
 		if err != nil || strings.Join(order, " ") != strings.Join(want, " ") {
 			t.Errorf("%v %v", order, err)
 		}

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// newTLS returns the configuration that https connections have in common, made of one that was given, or nil.
+// newTLS returns the configuration that https connections have in common, made of one that was given, or nil. It
+// offers what p has, HTTP/1.1 if that is nothing.
 func newTLS(given *tls.Config, p http.Protocols) *tls.Config {
 	c := new(tls.Config)
 	if given != nil {

@@ -298,7 +298,7 @@ func (hc *h2conn) find(id uint32) (*h2stream, error) {
 // goAway: no new streams, and those above the last that the server looks at were never seen.
 func (hc *h2conn) goAway(f *http2.GoAwayFrame) {
 	hc.drain()
-	text := fmt.Sprintf("the server goes away: %s", words(f.ErrCode))
+	text := fmt.Sprintf("the server goes away: %s", inWords(f.ErrCode))
 	if d := f.DebugData(); len(d) > 0 {
 		text += fmt.Sprintf(" (%.200q)", d)
 	}
@@ -333,7 +333,7 @@ func (hc *h2conn) malformed(se http2.StreamError) error {
 
 // abort ends a stream that the server has got wrong.
 func (hc *h2conn) abort(st *h2stream, code http2.ErrCode, what string) {
-	st.fail(&fault{KindProtocol, &h2error{code: code, text: what + " (" + words(code) + ")"}})
+	st.fail(&fault{KindProtocol, &h2error{code: code, text: what + " (" + inWords(code) + ")"}})
 	hc.w.Reset(st.id, code)
 	hc.w.FlushSoon()
 	hc.close(st)
@@ -347,7 +347,7 @@ func (hc *h2conn) broken(err error) {
 	case errors.As(err, &he):
 	case errors.As(err, &ce):
 		he = &h2error{code: http2.ErrCode(ce)}
-		he.text = "the server breaks the protocol: " + words(he.code)
+		he.text = "the server breaks the protocol: " + inWords(he.code)
 	case errors.Is(err, http2.ErrFrameTooLarge):
 		he = &h2error{code: http2.ErrCodeFrameSize, text: "the server sends a frame that is too large"}
 	}
@@ -445,11 +445,11 @@ func (e *h2error) Error() string { return e.text }
 func (e *h2error) Unwrap() error { return http2.ConnectionError(e.code) }
 
 func protocolErr(code http2.ErrCode, what string) error {
-	return &h2error{code: code, text: what + " (" + words(code) + ")"}
+	return &h2error{code: code, text: what + " (" + inWords(code) + ")"}
 }
 
-// words says what an error code means, RFC 9113 section 7.
-func words(code http2.ErrCode) string {
+// inWords says what an error code means, RFC 9113 section 7.
+func inWords(code http2.ErrCode) string {
 	if text, ok := h2words[code]; ok {
 		return text + ", " + code.String()
 	}

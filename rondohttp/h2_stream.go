@@ -334,7 +334,7 @@ func (hc *h2conn) reset(f *http2.RSTStreamFrame) error {
 	if f.ErrCode == http2.ErrCodeNo && st.peerDone {
 		st.send.Fail(errNotWanted) // the answer is whole, and the rest of the request is of no use (RFC 9113 section 8.1)
 	} else {
-		text := "the server resets the stream: " + words(f.ErrCode)
+		text := "the server resets the stream: " + inWords(f.ErrCode)
 		st.fail(&fault{KindReset, &h2error{code: f.ErrCode, text: text, unseen: f.ErrCode == http2.ErrCodeRefusedStream}})
 	}
 	hc.close(st)

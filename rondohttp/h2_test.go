@@ -242,10 +242,10 @@ func samePattern(r io.Reader, size int64) error {
 	}
 }
 
-const large = 100 << 20
+const largeBody = 100 << 20
 
 func TestH2LargeBodies(t *testing.T) {
-	size := int64(large)
+	size := int64(largeBody)
 	if testing.Short() {
 		size /= 16
 	}

@@ -18,7 +18,8 @@ type Config struct {
 	Header    http.Header
 	UserAgent string // "" means rondohttp's own
 	TLS       *tls.Config
-	MaxBody   int64 // bytes of a body; 0 means any number
+	Protocols http.Protocols // none: HTTP/1.1 and HTTP/2; see rondohttp.WithProtocols
+	MaxBody   int64          // bytes of a body; 0 means any number
 
 	Digest   bool     // take the SHA-256 of every body
 	Stage    string   // a built-in stage that runs on the loops, "" for none

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -31,11 +32,15 @@ type lane struct {
 func (l *lane) run(ctx context.Context) error {
 	cfg := &l.f.cfg
 	opts := []rondohttp.Option{
-		rondohttp.WithLimit(l.limit), rondohttp.WithPerHost(cfg.PerHost), rondohttp.WithMaxBody(cfg.MaxBody),
+		rondohttp.WithLimit(l.limit), rondohttp.WithPerHost(cfg.PerHost), rondohttp.WithPerHostStreams(cfg.PerHost),
+		rondohttp.WithMaxBody(cfg.MaxBody),
 		rondohttp.WithTimeouts(rondohttp.Timeouts{Total: cfg.Timeout}), rondohttp.WithHeader(cfg.Header),
 	}
 	if cfg.UserAgent != "" {
 		opts = append(opts, rondohttp.WithUserAgent(cfg.UserAgent))
+	}
+	if cfg.Protocols != (http.Protocols{}) {
+		opts = append(opts, rondohttp.WithProtocols(cfg.Protocols))
 	}
 	if cfg.TLS != nil {
 		opts = append(opts, rondohttp.WithTLS(cfg.TLS))

@@ -18,7 +18,9 @@ type conn struct {
 	host     *host
 	raw      *rondo.Conn
 	tls      *tls.Conn    // nil for http
-	wire     *upgradeWire // beneath tls, nil but for Upgrade
+	wire     *tlsWire     // below tls, nil if that cannot come to carry HTTP/2
+	beneath  *upgradeWire // the same, nil but for Upgrade
+	h2       *h2conn      // nil if it speaks HTTP/1.1: then the rest serves
 	in       []byte       // bytes of the connection that nobody has taken yet
 	own      []byte       // the buffer that in lies in, nil if that is the loop's own
 	holder   *loop.Task   // tells c before it parks, so that in can be saved
@@ -161,7 +163,12 @@ func (c *conn) write(ctx context.Context, p []byte) (err error) {
 }
 
 // stale reports whether the peer has closed c, or said something unasked, while it was idle.
-func (c *conn) stale() bool { return c.raw.Stale() }
+func (c *conn) stale() bool {
+	if c.h2 != nil {
+		return !c.h2.usable()
+	}
+	return c.raw.Stale()
+}
 
 // dial opens a connection to x's host, in the time that the clocks allow.
 func (x *exchange) dial(ctx context.Context) (c *conn, err error) {
@@ -179,7 +186,28 @@ func (x *exchange) dial(ctx context.Context) (c *conn, err error) {
 			return nil, err
 		}
 	}
-	return c, nil
+	return c, x.agree(c)
+}
+
+// agree finds out what c speaks. An error closes it.
+func (x *exchange) agree(c *conn) error {
+	switch p := &x.s.protocols; {
+	case x.host.key.tls && x.host.mux != nil && c.tls.ConnectionState().NegotiatedProtocol == "h2",
+		!x.host.key.tls && x.host.mux != nil:
+		newH2(x.s, c)
+	case !p.HTTP1() && (p.HTTP2() || p.UnencryptedHTTP2()):
+		c.raw.Close()
+		return faultf(KindProtocol, "%s does not offer HTTP/2", x.host.origin())
+	}
+	return nil
+}
+
+// origin names h as a URL does.
+func (h *host) origin() string {
+	if h.key.tls {
+		return "https://" + h.header
+	}
+	return "http://" + h.header
 }
 
 // connectTo connects c, within limit: to x's host, or through its proxy.
@@ -258,6 +286,8 @@ func (x *exchange) handshake(ctx context.Context, c *conn) error {
 	switch {
 	case err == nil:
 		return c.raw.SetWriteDeadline(time.Time{})
+	case refusesOffer(err) && !x.s.protocols.HTTP1():
+		return faultf(KindProtocol, "%s does not offer HTTP/2: %w", c.host.origin(), err)
 	case errors.As(err, &f):
 		return f
 	case isLate(err):

@@ -25,15 +25,18 @@ type exchange struct {
 	trace  *Trace      // nil: nobody looks
 	expect time.Duration
 
-	c     *conn // nil before, and once it was given back
-	host  *host
-	head  *http1.Head
-	late  Kind // what it is if the deadline of c passes
-	open  bool // has been to another origin: no credentials any more
-	once  bool // redirects are somebody else's affair
-	whole bool // the request was sent whole
-	ready bool // the head of the answer has come already, while the request was written
-	ended bool // trace was told so
+	c      *conn     // nil before, and once it was given back
+	st     *h2stream // of c, if that speaks HTTP/2
+	host   *host
+	head   *http1.Head
+	late   Kind // what it is if the deadline of c passes
+	open   bool // has been to another origin: no credentials any more
+	once   bool // redirects are somebody else's affair
+	whole  bool // the request was sent whole
+	ready  bool // the head of the answer has come already, while the request was written
+	ended  bool // trace was told so
+	opener bool // others wait for the connection that it opens
+	tries  int  // over HTTP/2 that came to nothing
 
 	upgrade bool // another protocol is to follow
 }
@@ -168,16 +171,15 @@ func (r *Response) turn(status int, location []byte, keep bool) error {
 	return nil
 }
 
-// send sends r once, or twice if it met a connection that the server had given up, and
+// send sends r, once or twice if it met a connection that the server had given up, and
 // takes the answer.
 func (r *Response) send(ctx context.Context) error {
 	if err := r.queue(ctx); err != nil {
 		return err
 	}
-	r.c = r.s.pool.take(r.host)
-	for {
+	for fresh := false; ; {
 		if r.c == nil {
-			if err := r.connect(ctx); err != nil {
+			if err := r.link(ctx, fresh); err != nil {
 				r.s.pool.release(r.host)
 				return err
 			}
@@ -190,7 +192,18 @@ func (r *Response) send(ctx context.Context) error {
 			r.begin()
 			return nil
 		}
-		if again, err := r.failed(err); !again {
+		if r.c.h2 == nil {
+			fresh, err = r.failed(err)
+			if !fresh {
+				return err
+			}
+			continue
+		}
+		again, err := r.failedH2(err)
+		if !again {
+			return err
+		}
+		if err := r.queue(ctx); err != nil {
 			return err
 		}
 	}
@@ -204,7 +217,7 @@ func (r *Response) queue(ctx context.Context) error {
 	if clocked || r.trace != nil {
 		began = time.Now()
 	}
-	h, waited, err := r.s.pool.acquire(ctx, &r.u, r.tls, r.upgrade, r.limits.Queue)
+	way, err := r.s.pool.acquire(ctx, &r.u, r.tls, r.upgrade, r.limits.Queue)
 	if r.trace != nil && r.trace.Queued != nil {
 		r.trace.Queued(time.Since(began), err)
 	}
@@ -212,22 +225,40 @@ func (r *Response) queue(ctx context.Context) error {
 	case err == nil:
 	case ctx.Err() != nil && !ownContext(ctx):
 		return contextFault(ctx)
-	case isLate(err):
+	case isLate(err) && !isFault(err):
 		return r.limits.late(KindTimeoutQueue)
 	default:
 		return err
 	}
 	now := began
-	if clocked && waited {
+	if clocked && way.waited {
 		now = time.Now()
 	}
-	if len(r.History) == 0 {
+	if len(r.History) == 0 && r.tries == 0 {
 		r.startClock(ctx, now)
 	} else if clocked {
 		r.total = r.total.Add(now.Sub(began))
 	}
-	r.host = h
+	r.host, r.opener = way.host, way.opener
+	if way.slot != nil {
+		r.c = way.slot.c
+	}
 	return nil
+}
+
+// link takes an idle connection, unless it has to be a fresh one, or opens one.
+func (x *exchange) link(ctx context.Context, fresh bool) (err error) {
+	if !fresh {
+		x.c = x.s.pool.take(x.host)
+	}
+	if x.c == nil {
+		err = x.connect(ctx)
+	}
+	if x.opener || err == nil && x.c.h2 != nil {
+		x.opener = false
+		x.s.pool.opened(x.host, x.c, err)
+	}
+	return err
 }
 
 // connect opens a new connection.
@@ -296,14 +327,21 @@ func (r *Response) begin() {
 	if r.ContentLength = r.head.ContentLength; r.ContentLength < 0 {
 		r.ContentLength = r.body.Len()
 	}
+	if r.st != nil {
+		r.Proto = "HTTP/2.0"
+	}
 	if t := r.trace; t != nil && t.Headers != nil {
 		t.Headers(r.Status, r.Header())
 	}
 	if r.Status == http.StatusSwitchingProtocols {
 		return // see Upgrade
 	}
-	if r.body.Done() {
+	if r.st != nil {
+		r.beginH2()
+	} else if r.body.Done() {
 		r.release(true)
+	}
+	if r.c == nil {
 		return
 	}
 	if coding := r.head.ContentEncoding(); coding != nil && r.s.decompress && !r.fields.coding {

@@ -46,6 +46,9 @@ type config struct {
 	middlewares    []Middleware
 	trace          func(ctx context.Context, method, url string) *Trace
 	rate, hostRate Rate
+	protocols      http.Protocols
+	http2          http.HTTP2Config
+	perHostStreams int
 }
 
 const (
@@ -60,7 +63,8 @@ const (
 // WithLimit bounds the connections of a session (100 unless told), idle ones included.
 func WithLimit(total int) Option { return func(c *config) { c.limit = max(total, 1) } }
 
-// WithPerHost bounds the connections to one scheme, host and port; 0 is no bound.
+// WithPerHost bounds the connections to one scheme, host and port; 0 is no bound. Over HTTP/2 each may carry
+// many requests at a time: see [WithHTTP2] and [WithPerHostStreams].
 func WithPerHost(n int) Option { return func(c *config) { c.perHost = max(n, 0) } }
 
 // WithTimeouts sets the clocks of every request. Without it there are none.
@@ -161,3 +165,28 @@ func WithRate(r Rate) Option { return func(c *config) { c.rate = r } }
 
 // WithRatePerHost is [WithRate] for those to one scheme, host and port.
 func WithRatePerHost(r Rate) Option { return func(c *config) { c.hostRate = r } }
+
+// WithProtocols sets what is spoken; unless told it is HTTP/1.1 and HTTP/2. Over TLS the server chooses one of these (ALPN),
+// and a connection fails with [KindProtocol] if HTTP/1.1 is not among them and HTTP/2 not offered. With
+// UnencryptedHTTP2, http URLs are asked for in HTTP/2 at once, in place of HTTP/1.1 (prior knowledge, RFC 9113 section 3.3).
+func WithProtocols(p http.Protocols) Option { return func(c *config) { c.protocols = p } }
+
+func defaultProtocols() (p http.Protocols) {
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	return p
+}
+
+// WithHTTP2 sets details of HTTP/2. A zero field means its default, one that is not named here is not looked at:
+//   - MaxConcurrentStreams: requests at a time over one connection, or fewer as the server says; 256. When a connection is
+//     full another is opened, up to the limit, see [WithPerHost], or with StrictMaxConcurrentRequests not.
+//   - MaxReceiveBufferPerStream: what may be here of a body and not be read yet, 4 MiB; it starts at 256 KiB and
+//     grows with the speed of the reader. MaxReceiveBufferPerConnection: of all bodies, 64 MiB.
+//   - MaxDecoderHeaderTableSize: of the compression of heads; 4 KiB.
+//   - SendPingTimeout: a connection with requests under way is pinged when nothing has come for so long, or up to
+//     twice that; 30 s, and never if negative. PingTimeout: it is closed if there is no answer; 15 s.
+func WithHTTP2(h http.HTTP2Config) Option { return func(c *config) { c.http2 = h } }
+
+// WithPerHostStreams bounds the requests under way over HTTP/2 to one scheme, host and port, whatever connections they
+// go over; 0 is no bound.
+func WithPerHostStreams(n int) Option { return func(c *config) { c.perHostStreams = max(n, 0) } }

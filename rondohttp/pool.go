@@ -45,6 +45,7 @@ type host struct {
 	sem    *rondo.Semaphore // nil without a limit
 	refs   int              // requests that hold or await a permit
 	idle   []*conn          // the longest idle one first
+	mux    *mux             // nil if it speaks HTTP/1.1 only
 }
 
 // A pool holds the connections of a session.
@@ -55,28 +56,55 @@ type pool struct {
 	open           int      // connections, idle ones and ones being dialled included
 	idle, busy     connList // idle: in the order they became so
 	rates          rates
+	newMux         func(tls bool) *mux
 }
 
 func newPool(c *config) pool {
 	return pool{limit: c.limit, perHost: c.perHost, total: rondo.NewSemaphore(c.limit), hosts: map[hostKey]*host{},
-		rates: newRates(c.rate, c.hostRate)}
+		rates: newRates(c.rate, c.hostRate), newMux: c.newMux}
 }
 
-// acquire returns the host of u with the permits for one connection to it, parking until there are any.
-// A caller that is canceled, or waits longer than limit, holds nothing. It reports whether it parked.
-func (p *pool) acquire(ctx context.Context, u *http1.URL, own *tls.Config, upgrade bool, limit time.Duration) (h *host, waited bool, err error) {
-	if h, err = p.lookup(u, own, upgrade); err != nil {
-		return nil, false, err
+// A way is how a request comes to a connection to a host.
+type way struct {
+	host   *host
+	slot   *h2conn // nil: it has the permits for a connection
+	opener bool    // and has to call opened
+	waited bool    // it parked
+}
+
+// acquire returns the way to the host of u, parking until there is one.
+// A caller that is canceled, or waits longer than limit, holds nothing.
+func (p *pool) acquire(ctx context.Context, u *http1.URL, own *tls.Config, upgrade bool, limit time.Duration) (w way, err error) {
+	if w.host, err = p.lookup(u, own, upgrade); err != nil {
+		return way{}, err
 	}
-	h.refs++
+	w.host.refs++
 	if p.paced() {
-		return p.pace(ctx, h, limit)
+		w.waited, limit, err = p.pace(ctx, w.host, limit)
 	}
-	return p.permit(ctx, h, limit)
+	if err == nil {
+		err = p.enter(ctx, &w, limit)
+	}
+	if err != nil {
+		p.forget(w.host)
+	}
+	return w, err
 }
 
-// permit is acquire for a host that is known, and counted as referred to.
-func (p *pool) permit(ctx context.Context, h *host, limit time.Duration) (_ *host, waited bool, err error) {
+// enter is acquire for a host that is counted as referred to, whose rates have let the request through.
+func (p *pool) enter(ctx context.Context, w *way, limit time.Duration) (err error) {
+	waited := false
+	if w.host.mux != nil {
+		w.slot, w.opener, waited, err = p.admit(ctx, w.host, limit)
+	} else {
+		waited, err = p.permit(ctx, w.host, limit)
+	}
+	w.waited = w.waited || waited
+	return err
+}
+
+// permit gets the permits for a connection to h.
+func (p *pool) permit(ctx context.Context, h *host, limit time.Duration) (waited bool, err error) {
 	if h.sem != nil && !h.sem.TryAcquire() {
 		waited = true
 		err = p.wait(ctx, h, limit)
@@ -91,14 +119,24 @@ func (p *pool) permit(ctx context.Context, h *host, limit time.Duration) (_ *hos
 			h.sem.Release()
 		}
 	}
-	if err != nil {
-		p.forget(h)
-		return nil, waited, err
-	}
-	return h, waited, nil
+	return waited, err
 }
 
-// wait is the slow way of acquire, when the host's limit is reached.
+// tryPermit is permit for those who do not wait.
+func (p *pool) tryPermit(h *host) bool {
+	if h.sem != nil && !h.sem.TryAcquire() {
+		return false
+	}
+	if p.total.TryAcquire() {
+		return true
+	}
+	if h.sem != nil {
+		h.sem.Release()
+	}
+	return false
+}
+
+// wait is the slow way of permit, when the host's limit is reached.
 func (p *pool) wait(ctx context.Context, h *host, limit time.Duration) error {
 	both := func(ctx context.Context) error {
 		if err := h.sem.Acquire(ctx); err != nil {
@@ -118,11 +156,18 @@ func (p *pool) wait(ctx context.Context, h *host, limit time.Duration) error {
 
 // release gives the permits back.
 func (p *pool) release(h *host) {
+	p.unpermit(h)
+	if h.mux != nil {
+		p.kick(h)
+	}
+	p.forget(h)
+}
+
+func (p *pool) unpermit(h *host) {
 	p.total.Release()
 	if h.sem != nil {
 		h.sem.Release()
 	}
-	p.forget(h)
 }
 
 func (p *pool) forget(h *host) {
@@ -174,6 +219,9 @@ func (p *pool) lookup(u *http1.URL, own *tls.Config, upgrade bool) (*host, error
 	}
 	if p.perHost > 0 {
 		h.sem = rondo.NewSemaphore(p.perHost)
+	}
+	if !upgrade {
+		h.mux = p.newMux(key.tls)
 	}
 	p.hosts[key] = h
 	return h, nil

@@ -61,7 +61,9 @@ func (p *proxy) socks() bool { return strings.HasPrefix(p.scheme, "socks") }
 
 // forwards reports whether p is sent the requests for h themselves (RFC 9112 section 3.2.2), and not
 // asked for a tunnel.
-func (p *proxy) forwards(h *host) bool { return !h.key.tls && !p.socks() && !h.key.upgrade }
+func (p *proxy) forwards(h *host) bool {
+	return !h.key.tls && !p.socks() && h.mux == nil && !h.key.upgrade
+}
 
 // FromEnvironment is for [WithProxy]: it takes the proxies from the variables HTTP_PROXY, HTTPS_PROXY and
 // NO_PROXY, or the same in lower case, as of now. Such a URL may be one of socks5, too.
@@ -104,6 +106,7 @@ func (x *exchange) throughProxy(ctx context.Context, c *conn, until time.Time) e
 	}
 	if p.scheme == "https" {
 		config := x.s.tlsBase(nil).Clone()
+		config.NextProtos = []string{"http/1.1"}
 		if x.s.config.tls == nil || x.s.config.tls.ServerName == "" {
 			config.ServerName = p.name
 		}
@@ -218,10 +221,15 @@ func (x *exchange) secure(ctx context.Context, c *conn, config *tls.Config) erro
 	if c.tls != nil {
 		c.discard()
 		under = c.tls
+		config = config.Clone()
+		config.NextProtos = []string{"http/1.1"} // see tlsWire: over two layers of TLS it would take two
+	} else if x.host.mux != nil {
+		c.wire = &tlsWire{Conn: under}
+		under = c.wire
 	}
 	if x.upgrade {
-		c.wire = &upgradeWire{Conn: under}
-		under = c.wire
+		c.beneath = &upgradeWire{Conn: under}
+		under = c.beneath
 	}
 	t := tls.Client(under, config)
 	// Without a context: given one that can be canceled, crypto/tls starts a goroutine.

@@ -97,10 +97,10 @@ func (r *rates) of(key hostKey, now loop.Time) *bucket {
 
 func (p *pool) paced() bool { return p.rates.total != nil || p.rates.hosts != nil }
 
-// pace is acquire for sessions with a rate: the tokens come first, so that a request which waits
-// for them holds no permit. Of the two the host's comes first, for the same reason. limit bounds the
-// whole of it.
-func (p *pool) pace(ctx context.Context, h *host, limit time.Duration) (_ *host, waited bool, err error) {
+// pace waits for the tokens of sessions with a rate. They come before the permits, so that a request which waits
+// for them holds none. Of the two the host's comes first, for the same reason. It returns what is left of
+// limit.
+func (p *pool) pace(ctx context.Context, h *host, limit time.Duration) (waited bool, left time.Duration, err error) {
 	k, _ := loop.Current()
 	tokens := func(ctx context.Context) error {
 		for _, b := range [...]*bucket{p.rates.of(h.key, k.Now()), p.rates.total} {
@@ -126,10 +126,5 @@ func (p *pool) pace(ctx context.Context, h *host, limit time.Duration) (_ *host,
 			err = context.DeadlineExceeded
 		}
 	}
-	if err != nil {
-		p.forget(h)
-		return nil, waited, err
-	}
-	h, parked, err := p.permit(ctx, h, limit)
-	return h, waited || parked, err
+	return waited, limit, err
 }

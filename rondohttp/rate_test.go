@@ -23,12 +23,12 @@ func began(t *testing.T, ctx context.Context, p *pool, n int, urls ...string) (a
 				if err != nil {
 					return err
 				}
-				h, _, err := p.acquire(ctx, &u, nil, false, 0)
+				w, err := p.acquire(ctx, &u, nil, false, 0)
 				if err != nil {
 					return err
 				}
 				at = append(at, l.Time()-start)
-				p.release(h)
+				p.release(w.host)
 				return nil
 			})
 		}
@@ -79,18 +79,18 @@ func TestRateWaiterThatIsCanceledTakesNoToken(t *testing.T) {
 		began(t, ctx, &p, 1, "http://a.example/")
 		start := l.Time()
 		for range 5 {
-			if _, _, err := p.acquire(ctx, &u, nil, false, 100*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := p.acquire(ctx, &u, nil, false, 100*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%v", err)
 			}
 		}
 		if len(p.hosts) != 0 {
 			t.Error("the host is kept")
 		}
-		h, waited, err := p.acquire(ctx, &u, nil, false, 0)
-		if err != nil || !waited || l.Time()-start != time.Second {
-			t.Errorf("after %v, waited %v: %v", l.Time()-start, waited, err)
+		w, err := p.acquire(ctx, &u, nil, false, 0)
+		if err != nil || !w.waited || l.Time()-start != time.Second {
+			t.Errorf("after %v, waited %v: %v", l.Time()-start, w.waited, err)
 		}
-		p.release(h)
+		p.release(w.host)
 	})
 }
 

@@ -16,7 +16,7 @@ import (
 // session's loop, one at a time.
 type Response struct {
 	Status  int
-	Proto   string // "HTTP/1.1" or "HTTP/1.0"
+	Proto   string // "HTTP/2.0", "HTTP/1.1" or "HTTP/1.0"
 	Method  string // of the request that was answered, after redirects
 	URL     string // that answered, after redirects
 	History []Hop  // the requests that led there by redirects, the first one being the caller's own
@@ -28,11 +28,12 @@ type Response struct {
 	Decoded bool
 
 	exchange
-	header http.Header
-	body   http1.Body
-	dec    *decoder // nil unless Decoded
-	got    int64    // decoded bytes
-	err    error    // of the body, io.EOF at its end
+	header  http.Header
+	body    http1.Body
+	dec     *decoder // nil unless Decoded
+	got     int64    // decoded bytes
+	trailer http.Header
+	err     error // of the body, io.EOF at its end
 }
 
 // Get returns the first value of a field, whatever the case of its name, "" if there is none. It is of no more
@@ -68,7 +69,12 @@ func (r *Response) Header() http.Header {
 
 // Trailer returns the fields that came behind the body, once it has been read to its end, and nil if there
 // were none.
-func (r *Response) Trailer() http.Header { return trailersOf(nil, r.body.Trailers()) }
+func (r *Response) Trailer() http.Header {
+	if r.trailer != nil {
+		return r.trailer
+	}
+	return trailersOf(nil, r.body.Trailers())
+}
 
 // Next returns the next piece of the body, parking until there is one, and [io.EOF]
 // after the last. The piece lies in a buffer that others use as well: it holds until
@@ -155,6 +161,9 @@ var errClosed = fmt.Errorf("response is closed: %w", http.ErrBodyReadAfterClose)
 // raw returns the next piece of the body as it was transferred, of at most limit
 // bytes if that is positive.
 func (r *Response) raw(ctx context.Context, limit int) ([]byte, error) {
+	if r.st != nil {
+		return r.rawH2(ctx, limit)
+	}
 	if r.c == nil {
 		if r.body.Done() {
 			return nil, io.EOF
@@ -263,7 +272,11 @@ func (r *Response) skip() {
 // again if the exchange came to its proper end, nothing follows it, and the peer agrees.
 func (r *Response) release(ended bool) {
 	c := r.c
-	if c == nil {
+	switch {
+	case c == nil:
+		return
+	case r.st != nil:
+		r.releaseH2()
 		return
 	}
 	r.c = nil

@@ -84,7 +84,7 @@ func (p *ReverseProxy) dial(ctx context.Context) (net.Conn, error) {
 		if c = raw; p.upstream.Scheme != "https" {
 			return nil
 		}
-		cfg := newTLS(p.o.TLS)
+		cfg := newTLS(p.o.TLS, http.Protocols{}) // HTTP/1.1, which has the upgrade
 		if cfg.ServerName == "" {
 			cfg.ServerName = p.upstream.Hostname()
 		}

@@ -107,11 +107,20 @@ func (r *Response) asHTTP(ctx context.Context, req *http.Request) *http.Response
 		ProtoMajor:    1,
 		ProtoMinor:    r.head.Minor,
 		Header:        r.Header(),
-		Body:          &body{r: r, ctx: ctx},
 		ContentLength: r.ContentLength,
 		Uncompressed:  r.Decoded,
 		Close:         !r.head.KeepAlive,
 		Request:       req,
+	}
+	resp.Body = &body{r: r, ctx: ctx, resp: resp}
+	if r.Proto == "HTTP/2.0" {
+		resp.ProtoMajor, resp.ProtoMinor = 2, 0
+	}
+	if r.Proto == "HTTP/2.0" || r.head.Chunked {
+		for _, names := range resp.Header["Trailer"] {
+			resp.Trailer = announced(resp.Trailer, names)
+		}
+		resp.Header.Del("Trailer")
 	}
 	if r.head.Chunked {
 		resp.TransferEncoding = []string{"chunked"}
@@ -134,8 +143,9 @@ func (r *Response) asHTTP(ctx context.Context, req *http.Request) *http.Response
 
 // A body is the body of a response in net/http's form, for the loop's tasks.
 type body struct {
-	r   *Response
-	ctx context.Context
+	r    *Response
+	ctx  context.Context
+	resp *http.Response
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -143,6 +153,11 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	data, err := b.r.next(b.ctx, p)
+	if err == io.EOF {
+		if t := b.r.Trailer(); t != nil {
+			b.resp.Trailer = t
+		}
+	}
 	return len(data), err
 }
 

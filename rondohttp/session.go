@@ -13,7 +13,7 @@
 //		...
 //	}
 //
-// It speaks HTTP/1.1 (RFC 9110, RFC 9112), http and https, follows redirects, and
+// It speaks HTTP/1.1 (RFC 9110, RFC 9112) and HTTP/2 (RFC 9113), http and https, follows redirects, and
 // takes compression off. Cookies, proxies, rates, middlewares and so on are options. A Session is an [http.RoundTripper] as well, for tasks and for goroutines.
 package rondohttp
 
@@ -61,7 +61,7 @@ func NewSession(opts ...Option) *Session {
 	}
 	kernel, _ := loop.Current()
 	c := config{limit: defaultLimit, maxRedirects: defaultRedirects, userAgent: defaultUserAgent, decompress: true,
-		maxRatio: defaultRatio, bombFrom: defaultBombFrom}
+		maxRatio: defaultRatio, bombFrom: defaultBombFrom, protocols: defaultProtocols()}
 	for _, o := range opts {
 		o(&c)
 	}

@@ -5,16 +5,25 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 )
 
-// newTLS returns the configuration that https connections have in common, made of one that was given, or nil.
-func newTLS(given *tls.Config) *tls.Config {
+// newTLS returns the configuration that https connections have in common, made of one that was given, or nil. It
+// offers what p has, HTTP/1.1 if that is nothing.
+func newTLS(given *tls.Config, p http.Protocols) *tls.Config {
 	c := new(tls.Config)
 	if given != nil {
 		c = given.Clone()
 	}
-	c.NextProtos = []string{"http/1.1"}
+	c.NextProtos = nil
+	if p.HTTP2() {
+		c.NextProtos = append(c.NextProtos, "h2")
+	}
+	if p.HTTP1() || !p.HTTP2() {
+		c.NextProtos = append(c.NextProtos, "http/1.1")
+	}
 	if c.ClientSessionCache == nil {
 		c.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	}
@@ -24,10 +33,10 @@ func newTLS(given *tls.Config) *tls.Config {
 // tlsBase returns the configuration made of own, or else that of the session.
 func (s *Session) tlsBase(own *tls.Config) *tls.Config {
 	if own != nil {
-		return newTLS(own)
+		return newTLS(own, s.protocols)
 	}
 	if s.tlsCommon == nil {
-		s.tlsCommon = newTLS(s.config.tls)
+		s.tlsCommon = newTLS(s.config.tls, s.protocols)
 	}
 	return s.tlsCommon
 }
@@ -40,8 +49,20 @@ func (s *Session) tlsFor(h *host) *tls.Config {
 			h.tls = h.tls.Clone()
 			h.tls.ServerName = strings.TrimSuffix(hostname(h.header), ".")
 		}
+		if h.key.upgrade { // from HTTP/1.1
+			h.tls = h.tls.Clone()
+			h.tls.NextProtos = []string{"http/1.1"}
+		}
 	}
 	return h.tls
+}
+
+// refusesOffer reports whether err is a server's answer to an offer (ALPN) of which it speaks nothing. The type of
+// crypto/tls for alerts that came is not exported.
+func refusesOffer(err error) bool {
+	const noApplicationProtocol tls.AlertError = 120
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" && op.Err.Error() == noApplicationProtocol.Error()
 }
 
 func isTLSError(err error) bool {

@@ -34,7 +34,7 @@ func serveTLS(t *testing.T, h http.HandlerFunc) (url string, roots *x509.CertPoo
 func TestTLSWithAPrivateRoot(t *testing.T) {
 	body := strings.Repeat("x", 300000)
 	url, roots, conns := serveTLS(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil || r.ProtoMajor != 1 {
+		if r.TLS == nil || r.ProtoMajor != 2 {
 			t.Errorf("%s over %v", r.Proto, r.TLS)
 		}
 		io.WriteString(w, body)

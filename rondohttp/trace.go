@@ -50,6 +50,7 @@ type ConnInfo struct {
 	Reused        bool
 	Idle          time.Duration // how long it was, if reused
 	Local, Remote net.Addr
+	Stream        uint32 // of HTTP/2, 0 otherwise
 
 	conn net.Conn // for net/http's traces
 }
@@ -59,7 +60,13 @@ func (t *Trace) gotConn(c *conn, now loop.Time) {
 		return
 	}
 	info := ConnInfo{Reused: c.used, Local: c.raw.LocalAddr(), Remote: c.raw.RemoteAddr(), conn: c.raw}
-	if c.used {
+	switch {
+	case c.h2 != nil:
+		info.Stream, info.Reused = c.h2.next, c.h2.next > 1
+		if info.Reused && c.h2.slots == 1 {
+			info.Idle = now.Sub(c.idleSince)
+		}
+	case c.used:
 		info.Idle = now.Sub(c.idleSince)
 	}
 	t.GotConn(info)

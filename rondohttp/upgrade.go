@@ -35,8 +35,8 @@ func (s *Session) Upgrade(ctx context.Context, req *Request) (*Response, net.Con
 	if c.tls == nil {
 		return r, c.raw, read, nil
 	}
-	c.wire.free = true
-	return r, &upgradedTLS{Conn: c.tls, wire: c.wire}, read, nil
+	c.beneath.free = true
+	return r, &upgradedTLS{Conn: c.tls, wire: c.beneath}, read, nil
 }
 
 // An upgradedTLS is a connection of TLS that several tasks may read and write at a time. A [tls.Conn] holds

@@ -18,6 +18,9 @@ import (
 
 // transfer sends r's request over r.c, and reads the head of the answer into r.head.
 func (r *Response) transfer(ctx context.Context) error {
+	if r.c.h2 != nil {
+		return r.transferH2(ctx)
+	}
 	r.head, r.ready = r.s.heads.get(), false
 	if err := r.write(ctx); err != nil {
 		return err
@@ -180,6 +183,10 @@ func bodyFault(err error) error {
 	return &fault{KindBody, fmt.Errorf("body of the request: %w", err)}
 }
 
+func shortBy(n int64) error {
+	return fmt.Errorf("it ended %d bytes short of its length: %w", n, io.ErrUnexpectedEOF)
+}
+
 // writePieces is writeBody for a body that comes as a sequence.
 func (x *exchange) writePieces(ctx context.Context, p []byte) error {
 	left := x.upload.length
@@ -204,7 +211,7 @@ func (x *exchange) writePieces(ctx context.Context, p []byte) error {
 	}
 	switch {
 	case left > 0:
-		return bodyFault(fmt.Errorf("it ended %d bytes short of its length: %w", left, io.ErrUnexpectedEOF))
+		return bodyFault(shortBy(left))
 	case left < 0:
 		p = http1.AppendChunk(p, nil)
 	}

@@ -108,6 +108,9 @@ func (f *fetchFlags) config() (fetch.Config, error) {
 	if f.isolate {
 		cfg.Isolated = f.stage
 	}
+	cfg.Protocols.SetHTTP1(f.http1)
+	cfg.Protocols.SetHTTP2(f.http2)
+	cfg.Protocols.SetUnencryptedHTTP2(f.http2)
 	if f.insecure {
 		cfg.TLS = &tls.Config{InsecureSkipVerify: true}
 	}

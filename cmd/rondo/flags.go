@@ -25,6 +25,8 @@ type fetchFlags struct {
 	userAgent   string
 	cacert      string
 	insecure    bool
+	http1       bool
+	http2       bool
 	maxBody     int64
 	output      string
 	save        string
@@ -73,7 +75,6 @@ func parseFetch(args []string) (*fetchFlags, error) {
 	fs := pflag.NewFlagSet("fetch", pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.Usage = func() {}
-	http1 := false
 	fs.StringVarP(&f.input, "input", "i", "", "read URLs from `FILE`, - for standard input")
 	fs.StringVarP(&f.output, "output", "o", "-", "write records to `FILE`, - for standard output")
 	fs.StringVar(&f.save, "save", "", "keep bodies in `DIR`")
@@ -86,7 +87,8 @@ func parseFetch(args []string) (*fetchFlags, error) {
 	fs.StringVar(&f.cacert, "cacert", "", "trust the certificates in `FILE` (PEM) alone")
 	fs.BoolVar(&f.insecure, "insecure", false, "verify no certificate")
 	fs.Var((*sizeValue)(&f.maxBody), "max-body", "longest body, as in 10MB; 0 for no limit")
-	fs.BoolVar(&http1, "http1.1", false, "speak HTTP/1.1, for now the only protocol")
+	fs.BoolVar(&f.http1, "http1.1", false, "speak HTTP/1.1 only")
+	fs.BoolVar(&f.http2, "http2", false, "speak HTTP/2 only, to http URLs too")
 	fs.StringVar(&f.digest, "digest", "sha256", "of bodies: sha256 or none")
 	fs.StringVar(&f.stage, "map", "", "process every body by `STAGE`: words, links, title or cmd:COMMAND")
 	fs.BoolVar(&f.isolate, "isolate", false, "run a built-in stage in worker processes")
@@ -154,6 +156,8 @@ func (f *fetchFlags) check(fs *pflag.FlagSet) error {
 		return badUsage("--isolate: cmd: runs in worker processes anyway; leave --isolate out")
 	case workers && !f.isolate && !isCommand:
 		return badUsage("--workers: no worker processes in this run; add --isolate, or --map cmd:COMMAND")
+	case f.http1 && f.http2:
+		return badUsage("--http1.1: --http2 forbids it; leave one out, or both to let servers choose")
 	case f.cacert != "" && f.insecure:
 		return badUsage("--insecure: verifies nothing, so --cacert would be of no use; leave one out")
 	case len(f.urls) == 0 && f.input == "":

@@ -15,7 +15,7 @@ func TestFlagsAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &fetchFlags{input: "urls", concurrency: 7, perHost: 3, timeout: time.Minute, userAgent: "me", cacert: "ca.pem", maxBody: 1536,
+	want := &fetchFlags{input: "urls", concurrency: 7, perHost: 3, timeout: time.Minute, userAgent: "me", cacert: "ca.pem", http1: true, maxBody: 1536,
 		header: http.Header{}, output: "out", save: "dir", digest: "none", stage: "cmd:cat", workers: 2, workerTime: 5 * time.Minute,
 		summary: "json", urls: []string{"http://a/", "http://b/"}}
 	if !reflect.DeepEqual(f, want) {
@@ -34,6 +34,7 @@ func TestFlagErrorsNameTheFlagAndTheRemedy(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                               "no URLs; name some, or read them with -i FILE, or -i - from standard input",
 		"-c":                             "-c: needs a value; use -c 100",
+		"--http2 --http1.1 -i -":         "--http1.1: --http2 forbids it; leave one out, or both to let servers choose",
 		"-c x -i -":                      `-c: invalid value "x"; use -c 100`,
 		"-c 0 -i -":                      "-c: 0 is less than 1; use -c 100",
 		"--per-host 0 -i -":              "--per-host: 0 is less than 1; use --per-host 4",

@@ -101,8 +101,7 @@ func TestServerRestWhileClosing(t *testing.T) {
 			for i := range 24 {
 				all.Go(func() {
 					c, err := net.Dial("tcp", addr)
-					if err != nil {
-						t.Error(err)
+					if err != nil { // the server has closed while it was in the backlog
 						return
 					}
 					defer c.Close()

@@ -273,6 +273,9 @@ func TestFetchRedirectedToAnotherOriginCarriesNoCredentials(t *testing.T) {
 			"--header", "Cookie: a=1", "--header", "cookie: b=2", "--header", "Proxy-Authorization: Basic three", "--header", "X-Kept: yes")
 		if r.status != 0 || len(r.records) != 1 {
 			t.Errorf("%s: status %d %+v\n%s", name, r.status, r.records, r.stderr)
+			for _, rec := range r.records {
+				t.Errorf("%+v", rec.Error)
+			}
 			continue
 		}
 		body, err := os.ReadFile(r.records[0].Saved)

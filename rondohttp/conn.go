@@ -10,6 +10,7 @@ import (
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
 	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/rondotls"
 )
 
 // A conn is one connection to a host. It is used by one exchange at a time.
@@ -17,15 +18,13 @@ type conn struct {
 	s        *Session
 	host     *host
 	raw      *rondo.Conn
-	tls      *tls.Conn    // nil for http
-	wire     *tlsWire     // below tls, nil if that cannot come to carry HTTP/2
-	beneath  *upgradeWire // the same, nil but for Upgrade
-	h2       *h2conn      // nil if it speaks HTTP/1.1: then the rest serves
-	in       []byte       // bytes of the connection that nobody has taken yet
-	own      []byte       // the buffer that in lies in, nil if that is the loop's own
-	holder   *loop.Task   // tells c before it parks, so that in can be saved
-	deadline time.Time    // for reading, as armed
-	used     bool         // it has answered before
+	tls      *rondotls.Conn // nil for http
+	h2       *h2conn        // nil if it speaks HTTP/1.1: then the rest serves
+	in       []byte         // bytes of the connection that nobody has taken yet
+	own      []byte         // the buffer that in lies in, nil if that is the loop's own
+	holder   *loop.Task     // tells c before it parks, so that in can be saved
+	deadline time.Time      // for reading, as armed
+	used     bool           // it has answered before
 
 	prev, next *conn // in a connList
 	idleSince  loop.Time
@@ -79,8 +78,8 @@ func (c *conn) read() (err error) {
 		c.in, err = c.raw.Borrow()
 		return err
 	}
-	// The buffer of a TLS connection is its own, not one that all share: tls.Conn may
-	// park after it has filled it, to look at an alert that follows the data.
+	// The buffer of a TLS connection is its own, not one that all share: a Read may
+	// park after it has filled it.
 	if c.own == nil {
 		c.own = c.s.bufs.get()
 	}
@@ -280,7 +279,11 @@ func (x *exchange) handshake(ctx context.Context, c *conn) error {
 	}
 	err := x.secure(ctx, c, x.s.tlsFor(c.host))
 	if x.trace != nil && x.trace.TLSDone != nil {
-		x.trace.TLSDone(c.tls.ConnectionState(), err)
+		var state tls.ConnectionState
+		if err == nil {
+			state = c.tls.ConnectionState()
+		}
+		x.trace.TLSDone(state, err)
 	}
 	var f *fault
 	switch {

@@ -2,7 +2,6 @@ package rondohttp
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -68,9 +67,6 @@ func newH2(s *Session, c *conn) *h2conn {
 	c.h2 = hc
 	c.deadline = time.Time{}
 	c.raw.SetDeadline(time.Time{})
-	if c.tls != nil {
-		c.wire.gather = true
-	}
 	hc.w = http2core.NewWriter(h2wire{hc}, hc.fail)
 	hc.w.Raw(http2core.Preface)
 	most := orDefault(s.http2.MaxReceiveBufferPerStream, muxMostWindow)
@@ -111,38 +107,7 @@ func (w h2wire) Write(p []byte) (int, error) {
 	if w.c.tls == nil {
 		return w.c.raw.Write(p)
 	}
-	return w.c.wire.seal(w.c.tls, p)
-}
-
-// A tlsWire is what TLS runs over. Once it gathers, its Write does not park: crypto/tls holds a lock
-// meanwhile, which its Read may need.
-type tlsWire struct {
-	net.Conn
-	gather     bool
-	buf, spare []byte
-}
-
-func (w *tlsWire) Write(p []byte) (int, error) {
-	if !w.gather {
-		return w.Conn.Write(p)
-	}
-	w.buf = append(w.buf, p...)
-	return len(p), nil
-}
-
-// seal writes p through t, which runs over w. It is for one task at a time.
-func (w *tlsWire) seal(t *tls.Conn, p []byte) (int, error) {
-	n, err := t.Write(p)
-	if err != nil {
-		return n, err
-	}
-	b := w.buf
-	w.buf, w.spare = w.spare[:0], nil
-	_, err = w.Conn.Write(b)
-	if cap(b) <= 4*bufferSize {
-		w.spare = b
-	}
-	return n, err
+	return w.c.tls.Write(p)
 }
 
 // usable reports whether new streams may be opened.

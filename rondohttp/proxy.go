@@ -18,6 +18,7 @@ import (
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/internal/http1"
+	"github.com/rondo-go/rondo/rondotls"
 )
 
 // A proxy is what stands between a session and a host.
@@ -215,31 +216,23 @@ func (x *exchange) lookUp(ctx context.Context, name string, until time.Time) (ne
 	return ips[0].Unmap(), nil
 }
 
-// secure runs TLS over what c is so far.
+// secure runs TLS over what c is so far. C.tls is set if that succeeds.
 func (x *exchange) secure(ctx context.Context, c *conn, config *tls.Config) error {
 	under := net.Conn(c.raw)
 	if c.tls != nil {
 		c.discard()
 		under = c.tls
-		config = config.Clone()
-		config.NextProtos = []string{"http/1.1"} // see tlsWire: over two layers of TLS it would take two
-	} else if x.host.mux != nil {
-		c.wire = &tlsWire{Conn: under}
-		under = c.wire
 	}
-	if x.upgrade {
-		c.beneath = &upgradeWire{Conn: under}
-		under = c.beneath
+	// The deadline of c ends the handshake.
+	shake := func() error {
+		t, err := rondotls.Client(context.Background(), under, config, rondotls.WithHandshakeTimeout(0))
+		if err == nil {
+			c.tls = t
+		}
+		return err
 	}
-	t := tls.Client(under, config)
-	// Without a context: given one that can be canceled, crypto/tls starts a goroutine.
-	// The deadline and a cancel of the task end the handshake all the same.
-	var err error
 	if ownContext(ctx) {
-		err = t.Handshake()
-	} else {
-		err = c.under(ctx, t.Handshake)
+		return shake()
 	}
-	c.tls = t
-	return err
+	return c.under(ctx, shake)
 }

@@ -61,8 +61,12 @@ func (s *Session) tlsFor(h *host) *tls.Config {
 // crypto/tls for alerts that came is not exported.
 func refusesOffer(err error) bool {
 	const noApplicationProtocol tls.AlertError = 120
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error" && op.Err.Error() == noApplicationProtocol.Error()
+	for op := (*net.OpError)(nil); errors.As(err, &op); err = op.Err {
+		if op.Op == "remote error" && op.Err.Error() == noApplicationProtocol.Error() {
+			return true
+		}
+	}
+	return false
 }
 
 func isTLSError(err error) bool {
@@ -72,15 +76,11 @@ func isTLSError(err error) bool {
 	return errors.As(err, &alert) || errors.As(err, &record) || errors.As(err, &cert)
 }
 
-// explainTLS adds the remedy to errors of a handshake that have one.
+// explainTLS adds the remedy of this package where that of rondotls is its own.
 func explainTLS(err error) error {
 	var unknown x509.UnknownAuthorityError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.As(err, &unknown):
-		return fmt.Errorf("%w: pass its root with --cacert or WithTLS", err)
-	case errors.As(err, &record) && strings.HasPrefix(string(record.RecordHeader[:]), "HTTP"):
-		return fmt.Errorf("%w: the server answers in plain HTTP here: ask it with http://", err)
+	if errors.As(err, &unknown) {
+		return fmt.Errorf("%w: pass its root with --cacert or WithTLS", unknown)
 	}
 	return err
 }

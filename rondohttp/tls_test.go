@@ -93,7 +93,7 @@ func TestTLSErrors(t *testing.T) {
 		kind   Kind // KindTLS unless it is said
 	}{
 		"unknown root":    {url, nil, "signed by unknown authority: pass its root with --cacert or WithTLS", ""},
-		"another name":    {url, &tls.Config{RootCAs: roots, ServerName: "other.test"}, "not other.test", ""},
+		"another name":    {url, &tls.Config{RootCAs: roots, ServerName: "other.test"}, "not for other.test", ""},
 		"a plain server":  {strings.Replace(plain, "http", "https", 1), nil, "ask it with http://", ""},
 		"closes":          {strings.Replace(closing, "http", "https", 1), nil, "handshake with 127.0.0.1", KindClosed}, // worth another try
 		"no common terms": {url, &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}, "handshake", ""},

@@ -2,13 +2,10 @@ package rondohttp
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/rondo-go/rondo"
 )
 
 // Upgrade sends req, whose fields Connection and Upgrade ask for another protocol (RFC 9110 section 7.8), as
@@ -35,67 +32,5 @@ func (s *Session) Upgrade(ctx context.Context, req *Request) (*Response, net.Con
 	if c.tls == nil {
 		return r, c.raw, read, nil
 	}
-	c.beneath.free = true
-	return r, &upgradedTLS{Conn: c.tls, wire: c.beneath}, read, nil
-}
-
-// An upgradedTLS is a connection of TLS that several tasks may read and write at a time. A [tls.Conn] holds
-// a mutex while it writes, on which a reader that has something to answer would block the thread; so beneath it writing does not
-// park, and here it waits for what was left to do.
-type upgradedTLS struct {
-	*tls.Conn
-	wire *upgradeWire
-}
-
-// Write parks until p is with the system. If the task is canceled meanwhile, p is sent all the same.
-func (c *upgradedTLS) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	if err == nil {
-		err = c.wire.drain()
-	}
-	return n, err
-}
-
-// An upgradeWire is what lies beneath TLS.
-type upgradeWire struct {
-	net.Conn
-	free    bool // writing does not park
-	queue   []byte
-	flusher *rondo.Task[struct{}] // nil: there is nothing to do
-	err     error
-}
-
-// Write takes p, and has it written.
-func (w *upgradeWire) Write(p []byte) (int, error) {
-	if !w.free {
-		return w.Conn.Write(p)
-	}
-	if w.err != nil {
-		return 0, w.err
-	}
-	w.queue = append(w.queue, p...)
-	if w.flusher == nil {
-		w.flusher = rondo.Spawn(context.Background(), w.flush)
-	}
-	return len(p), nil
-}
-
-func (w *upgradeWire) flush(context.Context) (struct{}, error) {
-	for len(w.queue) > 0 && w.err == nil {
-		p := w.queue
-		w.queue = nil
-		_, w.err = w.Conn.Write(p)
-	}
-	w.flusher = nil
-	return struct{}{}, nil
-}
-
-// drain waits until all has been written.
-func (w *upgradeWire) drain() error {
-	for w.flusher != nil {
-		if _, err := rondo.Shield(w.flusher).Await(context.Background()); err != nil {
-			return err
-		}
-	}
-	return w.err
+	return r, c.tls, read, nil
 }

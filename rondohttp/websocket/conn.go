@@ -13,6 +13,7 @@ import (
 
 	"github.com/rondo-go/rondo"
 	"github.com/rondo-go/rondo/loop"
+	"github.com/rondo-go/rondo/rondotls"
 )
 
 // A Conn is a connection that speaks WebSocket. It belongs to where it was made: to the tasks of a loop,
@@ -73,8 +74,10 @@ func newConn(c net.Conn, read []byte, o *Options, client bool, d *deflate, proto
 	if rondo.CurrentTask() != nil {
 		x.loop = rondo.RunningLoop()
 		x.raw, _ = c.(*rondo.Conn)
-		if n, ok := c.(interface{ NetConn() net.Conn }); ok && x.raw == nil {
-			x.raw, _ = n.NetConn().(*rondo.Conn)
+		if _, secure := c.(*rondotls.Conn); !secure && x.raw == nil {
+			if n, ok := c.(interface{ NetConn() net.Conn }); ok { // taken over from a server
+				x.raw, _ = n.NetConn().(*rondo.Conn)
+			}
 		}
 	} else {
 		for _, t := range []*turn{&x.rd, &x.wr, &x.message} {

@@ -462,8 +462,9 @@ func main() {
 		return l
 	}
 	la, lb, lt, ld := listen(*a), listen(*b), listen(*t), listen(*deaf)
+	// The protocols are named, since the first Serve settles whether there is HTTP/2, and it need not be that of TLS.
 	s := &http.Server{Handler: h, ConnState: connState, ErrorLog: log.New(io.Discard, "", 0),
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}}
 	go s.Serve(la)
 	go s.Serve(lb)
 	go s.ServeTLS(lt, "", "")

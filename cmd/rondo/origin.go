@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -10,17 +11,21 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/rondo-go/rondo"
+	"github.com/rondo-go/rondo/rondohttp"
 )
 
 // origin is a web server of its own for rondo demo: documents of realistic sizes, the same in every run, of which some
 // are slow, some have moved, some are missing and some are there at the second try. It knows what a fetcher has to find.
 type origin struct {
-	srv    *http.Server
+	srv    *rondohttp.Server
 	url    string
-	flaky  sync.Map // number of a document -> it has failed once
+	n      int          // documents
+	flaky  map[int]bool // of the documents that fail once: it has; the loop's
 	expect expectation
+	ended  chan struct{}
 }
 
 // expectation is what is there to be fetched.
@@ -54,25 +59,34 @@ func natureOf(i int) nature {
 	return plain
 }
 
-// startOrigin serves n documents on a free port of the loopback interface.
+// startOrigin serves n documents on a free port of the loopback interface, on a loop of its own.
 func startOrigin(n int) (*origin, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("demo origin: %w", err)
-	}
-	o := &origin{url: "http://" + ln.Addr().String()}
+	o := &origin{n: n, flaky: make(map[int]bool), ended: make(chan struct{})}
 	for i := range n {
 		o.expect.add(i)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /doc/{n}", func(w http.ResponseWriter, r *http.Request) { o.serve(w, r, n, false) })
-	mux.HandleFunc("GET /new/{n}", func(w http.ResponseWriter, r *http.Request) { o.serve(w, r, n, true) })
-	o.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = o.srv.Serve(ln) }() // it ends with Close
-	return o, nil
+	o.srv = rondohttp.NewServer(rondohttp.HandlerFunc(o.serve))
+	listening := make(chan net.Addr, 1)
+	var err error
+	go func() {
+		defer close(o.ended)
+		err = rondo.Run(func(ctx context.Context) error {
+			return o.srv.ListenAndServe(ctx, "tcp", "127.0.0.1:0", func(a net.Addr) { listening <- a })
+		}, rondo.WithoutSignals())
+	}()
+	select {
+	case a := <-listening:
+		o.url = "http://" + a.String()
+		return o, nil
+	case <-o.ended:
+		return nil, fmt.Errorf("demo origin: %w", err)
+	}
 }
 
-func (o *origin) close() { _ = o.srv.Close() }
+func (o *origin) close() {
+	_ = o.srv.Close()
+	<-o.ended
+}
 
 // urls names all documents.
 func (o *origin) urls(n int) []string {
@@ -103,35 +117,38 @@ func (e *expectation) add(i int) {
 	e.check += binary.BigEndian.Uint64(sum[:8])
 }
 
-func (o *origin) serve(w http.ResponseWriter, r *http.Request, n int, atNewPlace bool) {
-	i, err := strconv.Atoi(r.PathValue("n"))
-	if err != nil || i < 0 || i >= n || natureOf(i) == missing {
-		http.NotFound(w, r)
-		return
+func (o *origin) serve(ctx context.Context, w *rondohttp.ServerResponse, r *rondohttp.ServerRequest) error {
+	number, atNewPlace := strings.CutPrefix(string(r.Path()), "/new/")
+	if !atNewPlace {
+		number = strings.TrimPrefix(number, "/doc/")
+	}
+	i, err := strconv.Atoi(number)
+	if err != nil || i < 0 || i >= o.n || natureOf(i) == missing {
+		w.SetStatus(http.StatusNotFound)
+		return nil
 	}
 	switch natureOf(i) {
 	case moved:
 		if !atNewPlace {
-			http.Redirect(w, r, fmt.Sprintf("/new/%d", i), http.StatusFound)
-			return
+			w.Add("Location", fmt.Sprintf("/new/%d", i))
+			w.SetStatus(http.StatusFound)
+			return nil
 		}
 	case slow:
-		select {
-		case <-time.After(time.Duration(50+i*37%251) * time.Millisecond):
-		case <-r.Context().Done():
-			return
+		if err := rondo.Sleep(ctx, time.Duration(50+i*37%251)*time.Millisecond); err != nil {
+			return err
 		}
 	case flaky:
-		if _, again := o.flaky.LoadOrStore(i, true); !again {
-			w.Header().Set("Retry-After", "0")
-			http.Error(w, "busy, try again", http.StatusServiceUnavailable)
-			return
+		if !o.flaky[i] {
+			o.flaky[i] = true
+			w.Add("Retry-After", "0")
+			w.SetStatus(http.StatusServiceUnavailable)
+			return nil
 		}
 	}
-	text := document(i)
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
-	_, _ = w.Write(text) // an error is the client's leaving
+	w.SetContentType("text/plain; charset=utf-8")
+	_, err = w.Write(document(i))
+	return err
 }
 
 var vocabulary = strings.Fields(`a the of to and in is it that for was on are as with they be at one have this from or had

@@ -35,6 +35,7 @@ type Output struct {
 
 const (
 	outputBatch = 64 << 10
+	outputRoom  = outputBatch + 16<<10 // with what is added until the goroutine takes the batch; more is seldom needed
 	outputFull  = 256 << 10
 	outputDelay = 50 * time.Millisecond
 )
@@ -59,7 +60,7 @@ func (keepOpen) Close() error { return nil }
 
 // NewOutput returns an Output that writes to w and closes it at the end. The name is for errors.
 func NewOutput(name string, w io.WriteCloser, failed func(error)) *Output {
-	o := &Output{name: name, w: w, failed: failed, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	o := &Output{name: name, w: w, failed: failed, wake: make(chan struct{}, 1), done: make(chan struct{}), pending: make([]byte, 0, outputRoom)}
 	o.timer = time.AfterFunc(time.Hour, o.signal)
 	o.timer.Stop()
 	go o.run()
@@ -136,7 +137,7 @@ func (o *Output) Close() error {
 
 func (o *Output) run() {
 	defer close(o.done)
-	var spare []byte
+	spare := make([]byte, 0, outputRoom)
 	for range o.wake {
 		o.mu.Lock()
 		closed, batch, n := o.closed, o.pending, o.records

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 
@@ -19,6 +20,7 @@ import (
 )
 
 func runFetch(args []string, s streams) int {
+	collectOften()
 	f, err := parseFetch(args)
 	var help *errHelp
 	if errors.As(err, &help) {
@@ -35,6 +37,14 @@ func runFetch(args []string, s streams) int {
 		}
 	}
 	return report(s.err, "fetch", err)
+}
+
+// collectOften lets less garbage gather than Go's own setting, at which the heap of a fetch would be 4 MB, of which one
+// lives. It costs some hundredths of the time. GOGC in the environment has the last word.
+func collectOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(60)
+	}
 }
 
 // run fetches and prints the summary. The error is of the run as a whole; failures of URLs are in the summary.

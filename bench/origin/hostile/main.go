@@ -463,7 +463,8 @@ func main() {
 	}
 	la, lb, lt, ld := listen(*a), listen(*b), listen(*t), listen(*deaf)
 	s := &http.Server{Handler: h, ConnState: connState, ErrorLog: log.New(io.Discard, "", 0),
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
+		// Whichever of the three starts first sets HTTP/2 up, and Serve does so for a configuration that names it only.
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}}
 	go s.Serve(la)
 	go s.Serve(lb)
 	go s.ServeTLS(lt, "", "")

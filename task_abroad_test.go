@@ -8,6 +8,17 @@ import (
 	"testing"
 )
 
+// asking is a context that tells when an Await off the loop has begun to wait.
+type asking struct {
+	context.Context
+	told func()
+}
+
+func (a asking) Done() <-chan struct{} {
+	a.told()
+	return a.Context.Done()
+}
+
 // Goroutines start tasks that fail and take their errors, while the loop ends: each
 // gets the error of its own task, or learns that the loop is closed, and no error is
 // reported that somebody has got.
@@ -15,7 +26,7 @@ func TestTaskAwaitOffTheLoopTakesTheError(t *testing.T) {
 	for range 20 {
 		const n = 50
 		var mu sync.Mutex
-		got, reported := map[error]bool{}, map[error]bool{}
+		got, asked, reported := map[error]bool{}, map[error]bool{}, map[error]bool{}
 		var wg sync.WaitGroup
 		stop := NewFuture[struct{}]()
 		err := Run(func(ctx context.Context) error {
@@ -34,7 +45,11 @@ func TestTaskAwaitOffTheLoopTakesTheError(t *testing.T) {
 							return
 						}
 						if err == nil {
-							_, err = task.Await(context.Background())
+							_, err = task.Await(asking{context.Background(), func() {
+								mu.Lock()
+								defer mu.Unlock()
+								asked[own] = true
+							}})
 						}
 						if err != own && !errors.Is(err, context.Canceled) {
 							t.Errorf("Await of what fails with %v: %v", own, err)
@@ -53,14 +68,14 @@ func TestTaskAwaitOffTheLoopTakesTheError(t *testing.T) {
 		}, WithoutSignals(), WithExceptionHandler(func(r Report) {
 			mu.Lock()
 			defer mu.Unlock()
-			reported[r.Err] = true
+			reported[r.Err] = asked[r.Err] // before that, nobody seemed to want it
 		}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		wg.Wait()
-		for err := range reported {
-			if got[err] {
+		for err, wanted := range reported {
+			if wanted && got[err] {
 				t.Errorf("%v was taken, and reported", err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,13 +65,7 @@ func TestServerH2EndsFloods(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, HandlerFunc(stuck), quietly)
 			p := h2dial(s)
-			go func() {
-				for i := range many {
-					if flood.send(p, i) != nil {
-						return
-					}
-				}
-			}()
+			defer p.flood(many, func(i int) error { return flood.send(p, i) })()
 			// A client that does not read is another matter: see TestServerH2ClosesClientsThatDoNotRead.
 			if code, said := p.over(); !said || code != flood.code {
 				t.Errorf("%v %v, want %v", said, code, flood.code)
@@ -91,10 +86,7 @@ func TestServerH2EndsEmptyContinuations(t *testing.T) {
 	p := h2dial(s)
 	p.ack = nil // nothing may come in between
 	p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: p.block(":method", "GET"), EndStream: true})
-	go func() {
-		for p.WriteContinuation(1, false, nil) == nil {
-		}
-	}()
+	defer p.flood(math.MaxInt, func(int) error { return p.WriteContinuation(1, false, nil) })()
 	if code, _ := p.over(); code != http2.ErrCodeNo {
 		t.Errorf("%v", code)
 	}
@@ -202,7 +194,8 @@ func TestServerH2ComparesBodyAndLength(t *testing.T) {
 	quietly, _ := quiet()
 	s := startServer(t, HandlerFunc(hi), quietly)
 	p := h2dial(s)
-	for id, body := range map[uint32]string{1: "1234", 3: "123456"} {
+	for i, body := range []string{"1234", "123456"} {
+		id := uint32(2*i + 1)
 		p.open(id, "POST", "/", false, "content-length", "5")
 		p.WriteData(id, true, []byte(body))
 		if _, _, reset := p.answered(id); reset == nil || reset.ErrCode != http2.ErrCodeProtocol {

@@ -110,6 +110,23 @@ func (p *h2peer) answered(id uint32) (status, body string, reset *http2.RSTStrea
 	}
 }
 
+// flood calls send until it fails, at most so many times, beside the caller. What it returns ends that.
+func (p *h2peer) flood(most int, send func(i int) error) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range most {
+			if send(i) != nil {
+				return
+			}
+		}
+	}()
+	return func() {
+		p.c.Close()
+		<-done
+	}
+}
+
 // over reads until the connection ends, and returns the code of the last GOAWAY, and whether there was one.
 func (p *h2peer) over() (code http2.ErrCode, said bool) {
 	p.t.Helper()

@@ -58,7 +58,7 @@ func routers() map[string]http.Handler {
 	g.GET("/panic", func(*gin.Context) { panic("boom") })
 
 	c := chi.NewRouter()
-	c.Use(middleware.RequestID, middleware.RealIP, quietRecoverer)
+	c.Use(middleware.RequestID, quietRecoverer)
 	c.Get("/hello/{name}", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello, "+chi.URLParam(r, "name")) })
 	c.Post("/items", func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)

@@ -478,6 +478,30 @@ func partsOf(t *rapid.T, r *http.Response) map[string]string {
 	}
 }
 
+func TestParseRange(t *testing.T) {
+	for _, x := range []struct {
+		value string
+		size  int64
+		want  []byteRange
+		err   error
+	}{
+		{"bytes=0-1, 5-,-2", 10, []byteRange{{0, 2}, {5, 5}, {8, 2}}, nil},
+		{"bytes=0-9,0-9", 10, nil, nil}, // more than the whole
+		{"items=0-1", 10, nil, nil},
+		{"bytes=a-b", 10, nil, errRange},
+		{"bytes=1-2-3", 10, nil, errRange},
+		// Beyond the end nobody looks at what follows, as in net/http.
+		{"bytes=1-2-3", 1, nil, errUnsatisfied},
+		{"bytes=0-,1-2-3", 1, []byteRange{{0, 1}}, nil},
+		{"bytes=1-2-3,-1099511627776", 1, []byteRange{{0, 1}}, nil},
+	} {
+		got, err := parseRange(x.value, x.size)
+		if !slices.Equal(got, x.want) || err != x.err {
+			t.Errorf("%s of %d: %v, %v; want %v, %v", x.value, x.size, got, err, x.want, x.err)
+		}
+	}
+}
+
 func FuzzParseRange(f *testing.F) {
 	for _, s := range []string{"bytes=0-1", "bytes=-5", "bytes=5-", "bytes=0-0,2-3, 9-", "items=0-1", "bytes=", "bytes=99999999999999999999-"} {
 		f.Add(s, int64(10))

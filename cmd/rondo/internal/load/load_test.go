@@ -32,11 +32,12 @@ func TestRunOpenSendsWhatItShould(t *testing.T) {
 	var n atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		if n.Add(1); r.Method != "POST" || r.Header.Get("A") != "b" || string(b) != "body" {
+		k := n.Add(1)
+		if r.Method != "POST" || r.Header.Get("A") != "b" || string(b) != "body" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		if n.Load()%10 == 0 {
+		if k%10 == 0 {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		io.WriteString(w, "text")
@@ -47,10 +48,11 @@ func TestRunOpenSendsWhatItShould(t *testing.T) {
 		c := config(s.URL)
 		c.Method, c.Body, c.Header, c.Loops, c.Warmup = "POST", []byte("body"), http.Header{"A": {"b"}}, loops, 100*time.Millisecond
 		r := run(t, c)
-		if got := r.Answers + r.Unsent; got != 500 || n.Load() < 550 || n.Load()-r.Unsent > 601 {
+		// Those of the warm-up are sent, and not counted. A slow machine leaves some unsent.
+		if got := r.Answers + r.Unsent; got != 500 || n.Load() <= r.Answers || n.Load()+r.Unsent > 601 {
 			t.Errorf("%d loops: %d answers, %d unsent, %d requests", loops, r.Answers, r.Unsent, n.Load())
 		}
-		if r.Status[200]+r.Status[404] != r.Answers || r.Status[404] < 10 || r.Bytes != 4*r.Answers || len(r.Errors) > 0 {
+		if r.Status[200]+r.Status[404] != r.Answers || r.Status[404] < r.Answers/10-5 || r.Bytes != 4*r.Answers || len(r.Errors) > 0 {
 			t.Errorf("%d loops: %v, %d bytes, %v", loops, r.Status, r.Bytes, r.Errors)
 		}
 		if r.Latency.Count != r.Answers+r.Unsent || r.Service.Count != r.Answers || r.Latency.P50 > r.Latency.Max || r.Latency.Min < r.Service.Min {
@@ -77,8 +79,8 @@ func TestRunOpenCountsFromTheIntendedStart(t *testing.T) {
 		t.Errorf("three in four within %v, though for %v there was no answer", time.Duration(r.Latency.P75), stall)
 	}
 	// A generator that waits for its answers sees four slow requests.
-	if r.Service.P90 > int64(stall)/2 {
-		t.Errorf("service %v: the stall met more than the connections there are", time.Duration(r.Service.P90))
+	if r.Service.P75 > int64(stall)/2 {
+		t.Errorf("service %v: the stall met more than the connections there are", time.Duration(r.Service.P75))
 	}
 }
 

@@ -28,7 +28,7 @@ func TestEndpointHasOptionsOfPackageNet(t *testing.T) {
 		"TCP_KEEPCNT": {syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT},
 	}
 	client, server := r.Pair("tcp")
-	_, c := r.Peer("tcp")
+	e, c := r.Peer("tcp")
 	rc, err := c.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func TestEndpointHasOptionsOfPackageNet(t *testing.T) {
 	for name, o := range names {
 		var want int
 		rc.Control(func(fd uintptr) { want = get(fd, o[0], o[1]) })
-		for which, e := range map[string]poll.Endpoint{"connected": client, "accepted": server} {
-			e.Control(func(fd uintptr) {
+		for which, end := range map[string]poll.Endpoint{"connected": client, "accepted": server} {
+			end.Control(func(fd uintptr) {
 				if got := get(fd, o[0], o[1]); got != want {
 					t.Errorf("%s: %s is %d, package net has %d", which, name, got, want)
 				}
@@ -55,7 +55,7 @@ func TestEndpointHasOptionsOfPackageNet(t *testing.T) {
 			}
 		}
 	})
-	r.Close(client, server)
+	r.Close(client, server, e)
 }
 
 func TestEndpointWritevAllocatesNothing(t *testing.T) {

@@ -101,7 +101,7 @@ func testWatchWritable(r *Rig) {
 }
 
 func testWatchBothSides(r *Rig) {
-	_, c := r.Peer("tcp")
+	e, c := r.Peer("tcp")
 	rc, err := c.(interface{ File() (*os.File, error) }).File()
 	if err != nil {
 		r.Skip(err) // as on Windows
@@ -118,7 +118,7 @@ func testWatchBothSides(r *Rig) {
 	if rop.Fired != 0 || !rop.Pending {
 		r.Errorf("reader told %d times, pending %v", rop.Fired, rop.Pending)
 	}
-	r.Close(w)
+	r.Close(w, e)
 }
 
 func testWatchCancel(r *Rig) {

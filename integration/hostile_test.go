@@ -204,7 +204,8 @@ func TestFetchKeepsItsLimitsOfConnections(t *testing.T) {
 		{[]string{"-c", "1"}, []string{h.a}, 1, 1},
 		{[]string{"-c", "5", "--per-host", "9"}, []string{h.a}, 5, 5},
 		{[]string{"-c", "20", "--per-host", "3"}, []string{h.a}, 3, 3},
-		{[]string{"-c", "20", "--per-host", "3"}, []string{h.a, h.b}, 6, 3},
+		// So much that a loop's share is enough for both hosts, if they come to one.
+		{[]string{"-c", "200", "--per-host", "3"}, []string{h.a, h.b}, 6, 3},
 		{[]string{"-c", "4", "--per-host", "3"}, []string{h.a, h.b}, 4, 3},
 	} {
 		var urls []string

@@ -276,7 +276,8 @@ func TestProcessIsSignaled(t *testing.T) {
 	runTidy(t, func(ctx context.Context) error {
 		for _, send := range []func(*rondo.Process) error{
 			(*rondo.Process).Kill, (*rondo.Process).Terminate,
-			func(p *rondo.Process) error { return p.Signal(syscall.SIGHUP) },
+			// SIGHUP may be ignored, below nohup.
+			func(p *rondo.Process) error { return p.Signal(syscall.SIGUSR1) },
 		} {
 			p := rondo.Command(ctx, "sleep", "1000")
 			if err := p.Start(); err != nil {

@@ -1,7 +1,7 @@
 // What the comparison of servers leaves out, Rondo beside Go's own packages: connections
-// that come and go, a file that is sent, datagrams, a proxy.
+// that come and go, a file that is sent, datagrams, a proxy, JSON, HTTP/2.
 //
-//	go run ./net/extra [-rounds N] connect|sendfile|udp|proxy
+//	go run ./net/extra [-rounds N] connect|sendfile|udp|proxy|json|h2
 //
 // Each figure is of a server in a process of its own, whose processor time (user and
 // system) is what counts; the client is this process, and the same for all. Rounds are
@@ -39,6 +39,8 @@ var jobs = map[string]job{
 	"connect":  {"connection", []server{{"go-net", goConnect}, {"rondo", rondoConnect}}, loadConnect},
 	"sendfile": {"GB", []server{{"go-net", goSendFile}, {"rondo", rondoSendFile}}, loadReceive},
 	"udp":      {"datagram", []server{{"go-net", goUDP}, {"rondo", rondoUDP}, {"rondo batch", rondoUDPBatch}}, loadUDP},
+	"json":     {"request", httpServers, loadJSON},
+	"h2":       {"request", httpServers, loadH2},
 	"proxy":    {"GB", []server{{"go-net", goProxy}, {"rondo", rondoProxy}}, loadReceive},
 }
 
@@ -50,7 +52,7 @@ func main() {
 	name := flag.Arg(0)
 	j, ok := jobs[name]
 	if !ok {
-		fail(fmt.Errorf("usage: %s [-rounds N] connect|sendfile|udp|proxy", os.Args[0]))
+		fail(fmt.Errorf("usage: %s [-rounds N] connect|sendfile|udp|proxy|json|h2", os.Args[0]))
 	}
 	if *serve != "" {
 		fail(j.serve(*serve, *file))
